@@ -1,0 +1,45 @@
+// A batch of Kafka messages, copied once into one buffer of our own, so that the broker client's
+// memory is free again at once and simdjson may read past the end of each value.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace anomaly {
+
+struct Message {
+    int32_t partition;
+    int32_t value_size;  // -1: null value (a tombstone)
+    int32_t key_size;    // -1: null key
+    int64_t offset;
+    int64_t timestamp_ms;  // Kafka's own, since 1970; -1: none
+    size_t value_at;       // place in the batch's buffer
+    size_t key_at;
+};
+
+class MessageBatch {
+  public:
+    // simdjson::SIMDJSON_PADDING is at most this in every version we build with.
+    static constexpr size_t kPadding = 64;
+
+    void clear();
+    // Copies value and key in. A size of -1 means null. Throws std::bad_alloc.
+    void add(int32_t partition, int64_t offset, int64_t timestamp_ms, const void* value,
+             int32_t value_size, const void* key, int32_t key_size);
+    // Appends the padding after the last message; call once, before any value is read.
+    void finish();
+
+    int32_t size() const { return static_cast<int32_t>(messages_.size()); }
+    size_t bytes() const { return buffer_.size(); }
+    const Message& operator[](int32_t i) const { return messages_[static_cast<size_t>(i)]; }
+    // Valid until clear(). At least kPadding readable bytes follow each value after finish().
+    std::string_view value(int32_t i) const;
+    std::string_view key(int32_t i) const;
+
+  private:
+    std::vector<Message> messages_;
+    std::vector<char> buffer_;
+};
+
+}  // namespace anomaly
