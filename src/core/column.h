@@ -56,7 +56,9 @@ struct Column {
         cells[static_cast<size_t>(row) * 2 + 1] = value.size();
         nulls[static_cast<size_t>(row)] = 0;
     }
-    int64_t int_at(int32_t row) const { return static_cast<int64_t>(cells[static_cast<size_t>(row)]); }
+    int64_t int_at(int32_t row) const {
+        return static_cast<int64_t>(cells[static_cast<size_t>(row)]);
+    }
     double float_at(int32_t row) const {
         return std::bit_cast<double>(cells[static_cast<size_t>(row)]);
     }

@@ -54,15 +54,15 @@ enum class Op : uint8_t {
     kNot,
     kIsNull,
     kIsNotNull,
-    kIsTrue,      // x IS TRUE, IS FALSE, IS NOT TRUE, IS NOT FALSE
+    kIsTrue,  // x IS TRUE, IS FALSE, IS NOT TRUE, IS NOT FALSE
     kIsFalse,
     kIsNotTrue,
     kIsNotFalse,
-    kIf,          // args: condition, then, else: then where the condition is true (CASE is a chain)
-    kCoalesce,    // two args (longer lists are a chain)
+    kIf,        // args: condition, then, else: then where the condition is true (CASE is a chain)
+    kCoalesce,  // two args (longer lists are a chain)
     // casts
-    kIntToInt,      // to the node's type; out of range: unsure
-    kIntToFloat,    // int2/4/8 to float8
+    kIntToInt,    // to the node's type; out of range: unsure
+    kIntToFloat,  // int2/4/8 to float8
     kFloat4ToFloat8,
     // to_timestamp(double precision), as float8_timestamptz of PostgreSQL; out of range: unsure
     kToTimestamp,
@@ -74,8 +74,8 @@ enum class Op : uint8_t {
 // One node; its arguments are indexes of earlier nodes of the same array, or -1.
 struct ExprNode {
     Op op;
-    Type type;       // of the result
-    bool is_null;    // kConstant
+    Type type;     // of the result
+    bool is_null;  // kConstant
     int32_t args[3];
     int64_t int_value;
     double float_value;

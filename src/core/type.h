@@ -9,13 +9,13 @@ namespace anomaly {
 
 // Each row of a column takes stride(type) cells of 64 bits.
 enum class Type : uint8_t {
-    kBool,         // 0 or 1
-    kInt2,         // sign-extended to 64 bits, as are kInt4 and kInt8
+    kBool,  // 0 or 1
+    kInt2,  // sign-extended to 64 bits, as are kInt4 and kInt8
     kInt4,
     kInt8,
-    kFloat4,       // stored as the double of the same value
-    kFloat8,       // the bits of the double
-    kText,         // two cells: address of the bytes, length in bytes (database encoding, no NUL end)
+    kFloat4,  // stored as the double of the same value
+    kFloat8,  // the bits of the double
+    kText,    // two cells: address of the bytes, length in bytes (database encoding, no NUL end)
     kTimestamptz,  // microseconds since 2000-01-01 00:00 UTC; INT64_MIN/MAX are -/+infinity
     kTimestamp,    // the same, without a zone
     kDate,         // days since 2000-01-01; INT32_MIN/MAX are -/+infinity

@@ -1,0 +1,29 @@
+// Questions about a topic that need the broker's answer; asked on a thread of the bridge's own, so
+// that the caller waits on a file descriptor and stays interruptible.
+#pragma once
+
+#include <cstdint>
+
+#include "bridge/ingest.h"
+#include "bridge/status.h"
+
+namespace anomaly::bridge {
+
+struct TopicEnds;
+
+struct PartitionEnds {
+    int32_t partition;
+    int64_t low;   // first offset there is
+    int64_t high;  // first offset after the last message
+};
+
+// Asks for the first and last offsets of every partition. time_limit_ms bounds the question.
+Status topic_ends_open(const char* topic, const Property* properties, int32_t property_count,
+                       int32_t time_limit_ms, TopicEnds** out) noexcept;
+int topic_ends_fd(const TopicEnds* ends) noexcept;  // readable once answered
+// kOk and *done false: not yet. An error: the broker's, in words.
+Status topic_ends_result(TopicEnds* ends, bool* done, const PartitionEnds** partitions,
+                         int32_t* count) noexcept;
+void topic_ends_close(TopicEnds* ends) noexcept;
+
+}  // namespace anomaly::bridge

@@ -1,0 +1,186 @@
+// What a stream and a continuous table are, as the PostgreSQL side hands it down. Plain data:
+// pointers belong to the caller and are copied by whoever keeps them.
+#pragma once
+
+#include <cstdint>
+
+#include "core/expr.h"
+#include "core/type.h"
+
+namespace anomaly {
+
+// Where a stream's column comes from.
+enum class Source : uint8_t {
+    kField,      // a field of the message
+    kGenerated,  // GENERATED ALWAYS AS
+    kTopic,      // metadata, from here on
+    kPartition,
+    kOffset,
+    kTimestamp,
+    kKey,
+};
+
+struct StreamColumnSpec {
+    const char* const* path;  // kField: the names to descend, outermost first
+    int32_t path_count;
+    Type type;
+    Source source;
+    bool not_null;
+    bool used;           // some query wants it as a column; otherwise it is only checked
+    ExprSpec generated;  // kGenerated
+};
+
+struct StreamSpec {
+    const char* topic;
+    const StreamColumnSpec* columns;
+    int32_t column_count;
+    int32_t event_time;  // index of a kTimestamptz column, -1: none
+    int64_t watermark_delay_us;
+    int64_t idle_timeout_us;
+    int64_t max_future_us;
+};
+
+enum class AggregateKind : uint8_t {
+    kCountStar,
+    kCount,
+    kSum,
+    kAvg,
+    kMin,
+    kMax,
+    kBoolAnd,
+    kBoolOr,
+};
+
+// Result type by kind and argument, as PostgreSQL's: count: kInt8; sum of int2, int4: kInt8, of
+// int8: kInt128, of float4: kFloat4, of float8: kFloat8; avg of integers: kInt128Ratio, of floats:
+// kFloat8; min, max: the argument's type; bool_and, bool_or: kBool.
+struct AggregateSpec {
+    AggregateKind kind;
+    bool has_filter;
+    ExprSpec argument;  // unused for kCountStar
+    ExprSpec filter;
+};
+
+enum class TableKind : uint8_t {
+    kFilter,        // no GROUP BY and no aggregate: rows are appended
+    kWindowed,      // groups of a tumble window
+    kRunningTotal,  // GROUP BY without a window; no keys and aggregates: one row, there from the
+                    // start
+};
+
+struct TableSpec {
+    uint32_t id;  // the table's oid; names it in errors only
+    TableKind kind;
+    bool emit_on_close;        // kWindowed: rows appear once, final
+    int64_t window_size_us;    // kWindowed
+    int64_t window_offset_us;  // added to the origin 1970-01-01 00:00 UTC
+    int64_t allowed_lateness_us;
+    bool has_where;
+    ExprSpec where;
+    const ExprSpec* keys;  // kWindowed, kRunningTotal: group keys without window_start, window_end
+    int32_t key_count;
+    const AggregateSpec* aggregates;
+    int32_t aggregate_count;
+    const ExprSpec* outputs;  // kFilter: the values of each appended row
+    int32_t output_count;
+};
+
+// ---- progress of one table: where it is in the topic, and in event time ----
+
+constexpr int64_t kOffsetBeginning = -2;  // as librdkafka's logical offset
+constexpr int64_t kOffsetEnd = -1;
+constexpr int64_t kNoTime = INT64_MIN;  // no event time, no watermark yet
+
+struct PartitionProgress {
+    int32_t partition;
+    int64_t next_offset;     // first offset not yet taken in, or kOffsetBeginning, kOffsetEnd
+    int64_t last_offset;     // of the last message taken in, -1: none
+    uint64_t last_hash;      // of that message (key, value, timestamp)
+    int64_t max_event_time;  // largest seen in good messages there, kNoTime: none
+};
+
+struct TableProgress {
+    const PartitionProgress* partitions;
+    int32_t partition_count;
+    int64_t watermark;  // committed; kNoTime: none
+    int64_t sequence;   // number of the last commit of this table's checkpoint log, 0: none
+};
+
+// ---- the checkpoint log of one table ----
+
+enum class CheckpointKind : uint8_t {
+    kDelta = 1,     // the groups that one commit changed
+    kSnapshot = 2,  // all groups of one hash shard as of a commit
+};
+
+struct CheckpointRow {
+    CheckpointKind kind;
+    int32_t shard;     // kSnapshot: which
+    int64_t sequence;  // of the commit
+    int32_t
+        part;  // rows of at most kCheckpointRowBytes; 0, 1, 2, ... within (kind, shard, sequence)
+    const char* data;
+    int32_t size;
+};
+
+constexpr int32_t kCheckpointRowBytes = 1 << 20;
+
+// ---- what one commit writes for one table ----
+
+enum RowFlag : uint8_t {
+    kRowNew = 1,     // no earlier commit wrote a row of this group
+    kRowClosed = 2,  // its window is final with this commit
+    kRowFailed = 4,  // an aggregate of it cannot be computed (overflow): it has no row now
+};
+
+struct LateRow {
+    int32_t partition;
+    int64_t offset;
+    int64_t timestamp_ms;  // Kafka's own, -1: none
+    int64_t window_start;  // missed
+    int64_t window_end;
+    const char* value;  // the raw message; nullptr: null
+    int32_t value_size;
+};
+
+struct DeadLetter {
+    int32_t partition;
+    int64_t offset;
+    int64_t timestamp_ms;
+    const char* reason;
+    const char* value;  // nullptr: null
+    int32_t value_size;
+};
+
+struct TableChanges {
+    // Groups changed since the last commit (emit on close: groups whose window closed with this
+    // commit), in no order. Views are valid until the commit is acknowledged.
+    int32_t row_count;
+    const uint8_t* flags;          // RowFlag, one per row
+    const int64_t* window_starts;  // kWindowed
+    const int64_t* window_ends;
+    const ColumnView* keys;        // key_count
+    const ColumnView* aggregates;  // aggregate_count
+    // kFilter: rows to append, with the message each comes from
+    const ColumnView* outputs;  // output_count
+    const int32_t* partitions;
+    const int64_t* offsets;
+
+    const LateRow* late_rows;
+    int32_t late_row_count;
+    const DeadLetter* dead_letters;  // those of this table alone
+    int32_t dead_letter_count;
+
+    TableProgress progress;           // to be stored; sequence is this commit's
+    const CheckpointRow* checkpoint;  // to be appended
+    int32_t checkpoint_count;
+    // Then to be removed: deltas of sequences below this, and each shard's snapshots but its
+    // newest.
+    int64_t obsolete_below;
+
+    int64_t open_groups;  // figures for the status view
+    int64_t open_windows;
+    int64_t memory_bytes;
+};
+
+}  // namespace anomaly
