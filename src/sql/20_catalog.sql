@@ -1,0 +1,161 @@
+-- The extension's own tables. All logged, each with a primary key, all carried by pg_dump.
+-- Definitions are stored as qualified SQL text and regclass only.
+
+CREATE TABLE anomaly.stream (
+    stream regclass PRIMARY KEY,
+    paused boolean NOT NULL DEFAULT false
+);
+COMMENT ON TABLE anomaly.stream IS 'streams (foreign tables) that feed a continuous table, and whether they are paused';
+COMMENT ON COLUMN anomaly.stream.stream IS 'the foreign table';
+COMMENT ON COLUMN anomaly.stream.paused IS 'true between anomaly.pause and anomaly.resume';
+
+CREATE TABLE anomaly.continuous_table (
+    relid            regclass PRIMARY KEY,
+    stream           regclass NOT NULL,
+    definition       text NOT NULL,
+    emit             text NOT NULL CHECK (emit IN ('update', 'close')),
+    allowed_lateness interval NOT NULL DEFAULT '0',
+    start            text,
+    settings         jsonb NOT NULL,
+    close_requested  boolean NOT NULL DEFAULT false,
+    created_at       timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE anomaly.continuous_table IS 'continuous tables: what each is defined by';
+COMMENT ON COLUMN anomaly.continuous_table.relid IS 'the continuous table';
+COMMENT ON COLUMN anomaly.continuous_table.stream IS 'the stream it reads';
+COMMENT ON COLUMN anomaly.continuous_table.definition IS 'its SELECT, all names qualified';
+COMMENT ON COLUMN anomaly.continuous_table.emit IS 'update: rows follow the messages; close: a row appears once, when its window is final';
+COMMENT ON COLUMN anomaly.continuous_table.allowed_lateness IS 'a window closes when the watermark has passed its end by this much';
+COMMENT ON COLUMN anomaly.continuous_table.start IS 'where it began to read, NULL: as the stream''s option startup says';
+COMMENT ON COLUMN anomaly.continuous_table.settings IS 'settings in force at its creation, which give its expressions their meaning';
+COMMENT ON COLUMN anomaly.continuous_table.close_requested IS 'true from anomaly.close_windows until the worker has closed them';
+COMMENT ON COLUMN anomaly.continuous_table.created_at IS 'when it was created';
+
+CREATE TABLE anomaly.table_progress (
+    relid           regclass PRIMARY KEY,
+    sequence        bigint NOT NULL DEFAULT 0,
+    partitions      integer[] NOT NULL DEFAULT '{}',
+    next_offsets    bigint[] NOT NULL DEFAULT '{}',
+    last_offsets    bigint[] NOT NULL DEFAULT '{}',
+    last_hashes     bigint[] NOT NULL DEFAULT '{}',
+    max_event_times bigint[] NOT NULL DEFAULT '{}',
+    watermark       timestamptz,
+    rows_written    bigint NOT NULL DEFAULT 0,
+    late_rows       bigint NOT NULL DEFAULT 0,
+    dead_letters    bigint NOT NULL DEFAULT 0,
+    failures        integer NOT NULL DEFAULT 0,
+    last_error      text,
+    last_error_at   timestamptz,
+    committed_at    timestamptz
+) WITH (fillfactor = 50);
+COMMENT ON TABLE anomaly.table_progress IS 'how far each continuous table is: Kafka positions and watermark, committed with its rows';
+COMMENT ON COLUMN anomaly.table_progress.relid IS 'the continuous table';
+COMMENT ON COLUMN anomaly.table_progress.sequence IS 'number of its last commit, as in anomaly.checkpoint';
+COMMENT ON COLUMN anomaly.table_progress.partitions IS 'partitions of the topic; the arrays below go with it, element by element';
+COMMENT ON COLUMN anomaly.table_progress.next_offsets IS 'first offset not yet taken in; -2: the beginning, -1: the end';
+COMMENT ON COLUMN anomaly.table_progress.last_offsets IS 'offset of the last message taken in, -1: none';
+COMMENT ON COLUMN anomaly.table_progress.last_hashes IS 'hash of that message, by which a topic made again is noticed';
+COMMENT ON COLUMN anomaly.table_progress.max_event_times IS 'largest event time seen, microseconds since 2000-01-01 UTC; the least bigint: none';
+COMMENT ON COLUMN anomaly.table_progress.watermark IS 'event time up to which the table is complete';
+COMMENT ON COLUMN anomaly.table_progress.rows_written IS 'rows inserted, updated or deleted in the table so far';
+COMMENT ON COLUMN anomaly.table_progress.late_rows IS 'late rows so far';
+COMMENT ON COLUMN anomaly.table_progress.dead_letters IS 'dead letters of this table alone so far';
+COMMENT ON COLUMN anomaly.table_progress.failures IS 'failed commits in a row';
+COMMENT ON COLUMN anomaly.table_progress.last_error IS 'the last error that froze the table';
+COMMENT ON COLUMN anomaly.table_progress.last_error_at IS 'and when';
+COMMENT ON COLUMN anomaly.table_progress.committed_at IS 'time of the last commit';
+
+CREATE TABLE anomaly.checkpoint (
+    relid    regclass NOT NULL,
+    kind     smallint NOT NULL,
+    shard    integer NOT NULL,
+    sequence bigint NOT NULL,
+    part     integer NOT NULL,
+    data     bytea NOT NULL,
+    PRIMARY KEY (relid, kind, shard, sequence, part)
+);
+ALTER TABLE anomaly.checkpoint ALTER COLUMN data SET STORAGE EXTERNAL;
+COMMENT ON TABLE anomaly.checkpoint IS 'state of the open windows: a log of changes and rolling snapshots';
+COMMENT ON COLUMN anomaly.checkpoint.relid IS 'the continuous table';
+COMMENT ON COLUMN anomaly.checkpoint.kind IS '1: groups changed by one commit; 2: all groups of one hash shard';
+COMMENT ON COLUMN anomaly.checkpoint.shard IS 'the hash shard of a snapshot, 0 for changes';
+COMMENT ON COLUMN anomaly.checkpoint.sequence IS 'number of the commit';
+COMMENT ON COLUMN anomaly.checkpoint.part IS 'rows are at most 1 MB; larger ones are in parts 0, 1, 2 ...';
+COMMENT ON COLUMN anomaly.checkpoint.data IS 'versioned, checksummed binary';
+
+CREATE TABLE anomaly.late_row (
+    relid            regclass NOT NULL,
+    stream           regclass NOT NULL,
+    topic            text NOT NULL,
+    kafka_partition  integer NOT NULL,
+    kafka_offset     bigint NOT NULL,
+    kafka_timestamp  timestamptz,
+    window_start     timestamptz NOT NULL,
+    window_end       timestamptz NOT NULL,
+    message          bytea,
+    recorded_at      timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    PRIMARY KEY (relid, kafka_partition, kafka_offset, window_start)
+);
+COMMENT ON TABLE anomaly.late_row IS 'messages that came after their window was closed: one row for each window missed';
+COMMENT ON COLUMN anomaly.late_row.relid IS 'the continuous table they were late for';
+COMMENT ON COLUMN anomaly.late_row.stream IS 'the stream';
+COMMENT ON COLUMN anomaly.late_row.topic IS 'Kafka topic';
+COMMENT ON COLUMN anomaly.late_row.kafka_partition IS 'Kafka partition';
+COMMENT ON COLUMN anomaly.late_row.kafka_offset IS 'Kafka offset';
+COMMENT ON COLUMN anomaly.late_row.kafka_timestamp IS 'Kafka''s timestamp of the message';
+COMMENT ON COLUMN anomaly.late_row.window_start IS 'start of the window missed';
+COMMENT ON COLUMN anomaly.late_row.window_end IS 'end of the window missed';
+COMMENT ON COLUMN anomaly.late_row.message IS 'the message as it came, NULL for a null message';
+COMMENT ON COLUMN anomaly.late_row.recorded_at IS 'when it was recorded';
+
+CREATE TABLE anomaly.dead_letter (
+    id               bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    stream           regclass NOT NULL,
+    relid            regclass,
+    topic            text NOT NULL,
+    kafka_partition  integer NOT NULL,
+    kafka_offset     bigint NOT NULL,
+    kafka_timestamp  timestamptz,
+    reason           text NOT NULL,
+    message          bytea,
+    recorded_at      timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+CREATE UNIQUE INDEX dead_letter_message ON anomaly.dead_letter
+    (stream, relid, kafka_partition, kafka_offset) NULLS NOT DISTINCT;
+COMMENT ON TABLE anomaly.dead_letter IS 'messages that could not be taken in, with the reason';
+COMMENT ON COLUMN anomaly.dead_letter.id IS 'number of the row';
+COMMENT ON COLUMN anomaly.dead_letter.stream IS 'the stream';
+COMMENT ON COLUMN anomaly.dead_letter.relid IS 'the continuous table that alone cannot take it; NULL: no table of the stream can';
+COMMENT ON COLUMN anomaly.dead_letter.topic IS 'Kafka topic';
+COMMENT ON COLUMN anomaly.dead_letter.kafka_partition IS 'Kafka partition';
+COMMENT ON COLUMN anomaly.dead_letter.kafka_offset IS 'Kafka offset';
+COMMENT ON COLUMN anomaly.dead_letter.kafka_timestamp IS 'Kafka''s timestamp of the message';
+COMMENT ON COLUMN anomaly.dead_letter.reason IS 'why, in words';
+COMMENT ON COLUMN anomaly.dead_letter.message IS 'the message as it came, NULL for a null message';
+COMMENT ON COLUMN anomaly.dead_letter.recorded_at IS 'when it was recorded';
+
+CREATE TABLE anomaly.lost_range (
+    id               bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    stream           regclass NOT NULL,
+    relid            regclass NOT NULL,
+    topic            text NOT NULL,
+    kafka_partition  integer NOT NULL,
+    from_offset      bigint NOT NULL,
+    to_offset        bigint NOT NULL,
+    reason           text NOT NULL,
+    recorded_at      timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE anomaly.lost_range IS 'offsets that were gone before a continuous table could read them';
+COMMENT ON COLUMN anomaly.lost_range.id IS 'number of the row';
+COMMENT ON COLUMN anomaly.lost_range.stream IS 'the stream';
+COMMENT ON COLUMN anomaly.lost_range.relid IS 'the continuous table that missed them';
+COMMENT ON COLUMN anomaly.lost_range.topic IS 'Kafka topic';
+COMMENT ON COLUMN anomaly.lost_range.kafka_partition IS 'Kafka partition';
+COMMENT ON COLUMN anomaly.lost_range.from_offset IS 'first offset that was gone';
+COMMENT ON COLUMN anomaly.lost_range.to_offset IS 'first offset after the gap';
+COMMENT ON COLUMN anomaly.lost_range.reason IS 'what was seen';
+COMMENT ON COLUMN anomaly.lost_range.recorded_at IS 'when it was recorded';
+
+SELECT pg_catalog.pg_extension_config_dump('anomaly.' || t, '')
+FROM unnest('{stream,continuous_table,table_progress,checkpoint,late_row,dead_letter,lost_range,
+              dead_letter_id_seq,lost_range_id_seq}'::text[]) t;
