@@ -131,6 +131,7 @@ enum RowFlag : uint8_t {
     kRowNew = 1,     // no earlier commit wrote a row of this group
     kRowClosed = 2,  // its window is final with this commit
     kRowFailed = 4,  // an aggregate of it cannot be computed (overflow): it has no row now
+    kRowUnchanged = 8,  // closed, but what an earlier commit wrote of it is still right
 };
 
 struct LateRow {
@@ -153,8 +154,8 @@ struct DeadLetter {
 };
 
 struct TableChanges {
-    // Groups changed since the last commit (emit on close: groups whose window closed with this
-    // commit), in no order. Views are valid until the commit is acknowledged.
+    // Groups changed since the last commit or whose window closed with this one (emit on close: only
+    // the latter), in no order. Views are valid until the commit is acknowledged.
     int32_t row_count;
     const uint8_t* flags;          // RowFlag, one per row
     const int64_t* window_starts;  // kWindowed

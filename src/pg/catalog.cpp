@@ -1,0 +1,86 @@
+// SPI access to the extension's own tables.
+#include "pg/catalog.h"
+
+namespace anomaly::pg {
+
+namespace {
+
+struct Session {
+    Oid user;
+    int context;
+    int nest_level;
+};
+
+// The statements name everything with its schema; the pinned path also fixes operators.
+Session become_superuser() {
+    Session session;
+    GetUserIdAndSecContext(&session.user, &session.context);
+    SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, session.context | SECURITY_LOCAL_USERID_CHANGE);
+    session.nest_level = NewGUCNestLevel();
+    set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+                      GUC_ACTION_SAVE, true, 0, false);
+    return session;
+}
+
+void restore(const Session& session) {
+    AtEOXact_GUC(true, session.nest_level);
+    SetUserIdAndSecContext(session.user, session.context);
+}
+
+constexpr int kMaxArguments = 24;
+
+int run(const char* statement, const CatalogArgument* arguments, int count, bool read_only) {
+    Oid types[kMaxArguments];
+    Datum values[kMaxArguments];
+    char nulls[kMaxArguments];
+    Assert(count <= kMaxArguments);
+    for (int i = 0; i < count; i++) {
+        types[i] = arguments[i].type;
+        values[i] = arguments[i].value;
+        nulls[i] = arguments[i].is_null ? 'n' : ' ';
+    }
+    return SPI_execute_with_args(statement, count, types, values, nulls, read_only, 0);
+}
+
+void check_result(int result, int expected, const char* statement) {
+    if (result != expected) {
+        elog(ERROR, "unexpected result %s of \"%s\"", SPI_result_code_string(result), statement);
+    }
+}
+
+}  // namespace
+
+uint64 catalog_execute(const char* statement, const CatalogArgument* arguments, int count,
+                       int expected) {
+    const Session session = become_superuser();
+    SPI_connect();
+    check_result(run(statement, arguments, count, false), expected, statement);
+    const uint64 processed = SPI_processed;
+    SPI_finish();
+    restore(session);
+    return processed;
+}
+
+int64 catalog_select_int(const char* statement, const CatalogArgument* arguments, int count,
+                         int64 absent) {
+    const Session session = become_superuser();
+    SPI_connect();
+    check_result(run(statement, arguments, count, false), SPI_OK_SELECT, statement);
+    int64 result = absent;
+    if (SPI_processed > 0) {
+        bool is_null = false;
+        const Datum value =
+            SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
+        if (!is_null) result = DatumGetInt64(value);
+    }
+    SPI_finish();
+    restore(session);
+    return result;
+}
+
+Oid catalog_relation(const char* name) {
+    const Oid schema = get_namespace_oid("anomaly", true);
+    return OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
+}
+
+}  // namespace anomaly::pg

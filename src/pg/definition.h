@@ -1,0 +1,72 @@
+// A continuous table's SELECT, taken apart: what core computes (keys, aggregates, filters) and what
+// PostgreSQL projects from each group afterwards (the select list and HAVING).
+#pragma once
+
+#include "core/spec.h"
+#include "pg/pg.h"
+
+namespace anomaly::pg {
+
+// One column of the continuous table.
+struct OutputColumn {
+    const char* name;
+    Oid type;
+    int32 typmod;
+    Oid collation;
+    bool is_group_column;  // part of the table's key
+    bool nullable;         // may it be NULL? (only asked of group columns)
+    int group_attribute;   // number in the group row it is copied from, 0: `expr` is evaluated
+    Expr* expr;            // over the group row (Vars of varno 1); of a filter: over the stream
+};
+
+// The group row: the keys, window_start and window_end (windowed only), the aggregates.
+struct TableDefinition {
+    Oid stream;
+    Index stream_varno;
+    TableKind kind;
+    TupleDesc group_row;
+    int key_count;
+    Expr** keys;
+    Expr* where;  // NULL: none
+    int aggregate_count;
+    Aggref** aggregates;
+    int output_count;
+    OutputColumn* outputs;
+    Expr* having;  // over the group row, NULL: none
+    int64 window_size_us;
+    int64 window_offset_us;
+    Query* query;
+};
+
+// Number of a group row's attribute.
+inline int key_attribute(int key) {
+    return key + 1;
+}
+inline int window_start_attribute(const TableDefinition* definition) {
+    return definition->key_count + 1;
+}
+inline int aggregate_attribute(const TableDefinition* definition, int aggregate) {
+    return definition->key_count + (definition->kind == TableKind::kWindowed ? 2 : 0) + aggregate +
+           1;
+}
+
+// Takes an analyzed SELECT apart; raises an error with the reason and a way out for what cannot be
+// maintained. Everything lives in the current memory context; the query is kept, not copied.
+TableDefinition* analyze_definition(Query* query);
+
+// Parses and analyzes the stored text of a definition, under the settings in force.
+TableDefinition* parse_definition(const char* text);
+
+// The spec that core is given. Expressions that core has no exact program for are left to
+// PostgreSQL. Lives in the current memory context.
+TableSpec* make_table_spec(const TableDefinition* definition, Oid table, bool emit_on_close,
+                           int64 allowed_lateness_us);
+
+// Number of expressions as bridge/ingest.h counts them, and each (NULL: absent).
+int expression_count(const TableDefinition* definition);
+Expr* expression_at(const TableDefinition* definition, int number);
+
+// Marks the stream's columns (by attribute number - 1) that the definition uses.
+void mark_used_columns(const TableDefinition* definition, bool* used);
+
+}  // namespace anomaly::pg

@@ -1,0 +1,186 @@
+// From a definition to the spec that core is given, and the numbering of expressions that the two
+// sides share (bridge/ingest.h).
+#include "bridge/ingest.h"
+
+#include "pg/definition.h"
+#include "pg/compile.h"
+
+namespace anomaly::pg {
+
+namespace {
+
+ExprSpec spec_of(Expr* expr, Index varno) {
+    ExprSpec spec = {};
+    if (expr != NULL) {
+        Node* folded = eval_const_expressions(NULL, reinterpret_cast<Node*>(expr));
+        compile_expr(folded, varno, &spec);
+    }
+    return spec;
+}
+
+struct KnownAggregate {
+    Oid function;
+    AggregateKind kind;
+};
+
+// Aggregates that core keeps. The argument's type tells it the rest.
+constexpr KnownAggregate kKnownAggregates[] = {
+    {F_COUNT_, AggregateKind::kCountStar},
+    {F_COUNT_ANY, AggregateKind::kCount},
+    {F_SUM_INT2, AggregateKind::kSum},
+    {F_SUM_INT4, AggregateKind::kSum},
+    {F_SUM_INT8, AggregateKind::kSum},
+    {F_SUM_FLOAT4, AggregateKind::kSum},
+    {F_SUM_FLOAT8, AggregateKind::kSum},
+    {F_AVG_INT2, AggregateKind::kAvg},
+    {F_AVG_INT4, AggregateKind::kAvg},
+    {F_AVG_INT8, AggregateKind::kAvg},
+    {F_AVG_FLOAT4, AggregateKind::kAvg},
+    {F_AVG_FLOAT8, AggregateKind::kAvg},
+    {F_MIN_INT2, AggregateKind::kMin},
+    {F_MIN_INT4, AggregateKind::kMin},
+    {F_MIN_INT8, AggregateKind::kMin},
+    {F_MIN_FLOAT4, AggregateKind::kMin},
+    {F_MIN_FLOAT8, AggregateKind::kMin},
+    {F_MIN_DATE, AggregateKind::kMin},
+    {F_MIN_TIMESTAMP, AggregateKind::kMin},
+    {F_MIN_TIMESTAMPTZ, AggregateKind::kMin},
+    {F_MAX_INT2, AggregateKind::kMax},
+    {F_MAX_INT4, AggregateKind::kMax},
+    {F_MAX_INT8, AggregateKind::kMax},
+    {F_MAX_FLOAT4, AggregateKind::kMax},
+    {F_MAX_FLOAT8, AggregateKind::kMax},
+    {F_MAX_DATE, AggregateKind::kMax},
+    {F_MAX_TIMESTAMP, AggregateKind::kMax},
+    {F_MAX_TIMESTAMPTZ, AggregateKind::kMax},
+    {F_BOOL_AND, AggregateKind::kBoolAnd},
+    {F_EVERY, AggregateKind::kBoolAnd},
+    {F_BOOL_OR, AggregateKind::kBoolOr},
+};
+
+AggregateKind aggregate_kind(const Aggref* aggregate) {
+    const bool plain = aggregate->aggdirectargs == NIL && aggregate->aggorder == NIL &&
+                       aggregate->aggdistinct == NIL && !aggregate->aggvariadic;
+    for (const KnownAggregate& known : kKnownAggregates) {
+        if (plain && known.function == aggregate->aggfnoid) return known.kind;
+    }
+    ereport(ERROR,
+            (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+             errmsg("aggregate %s cannot be maintained in a continuous table yet",
+                    format_procedure(aggregate->aggfnoid)),
+             errdetail("Supported are count, sum, avg, min and max of integers and floats, min and "
+                       "max of dates and timestamps, bool_and, every and bool_or, without DISTINCT "
+                       "and ORDER BY."),
+             errhint("Cast the argument to double precision or bigint if that is what you mean.")));
+}
+
+Expr* aggregate_argument(const Aggref* aggregate) {
+    return aggregate->args == NIL ? NULL : linitial_node(TargetEntry, aggregate->args)->expr;
+}
+
+AggregateSpec spec_of_aggregate(const Aggref* aggregate, Index varno) {
+    AggregateSpec spec = {};
+    spec.kind = aggregate_kind(aggregate);
+    spec.has_filter = aggregate->aggfilter != NULL;
+    spec.argument = spec_of(aggregate_argument(aggregate), varno);
+    spec.filter = spec_of(aggregate->aggfilter, varno);
+    return spec;
+}
+
+// A key of a type that core only carries would be compared byte by byte, which is not equality.
+void check_key(const Expr* key, const ExprSpec& spec) {
+    const Node* node = reinterpret_cast<const Node*>(key);
+    if (spec.type == Type::kOpaque) {
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("a continuous table cannot be grouped by a value of type %s yet",
+                               format_type_be(exprType(node))),
+                        errhint("Cast it to text, bigint, double precision or timestamptz.")));
+    }
+    const Oid collation = exprCollation(node);
+    if (OidIsValid(collation) && !get_collation_isdeterministic(collation)) {
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("a continuous table cannot be grouped by text of a "
+                               "nondeterministic collation yet"),
+                        errhint("Add COLLATE \"C\" to the group expression.")));
+    }
+}
+
+template <class T>
+T* palloc_array_of(int count) {
+    return static_cast<T*>(palloc0(sizeof(T) * static_cast<Size>(count + 1)));
+}
+
+}  // namespace
+
+TableSpec* make_table_spec(const TableDefinition* definition, Oid table, bool emit_on_close,
+                           int64 allowed_lateness_us) {
+    const Index varno = definition->stream_varno;
+    TableSpec* spec = static_cast<TableSpec*>(palloc0(sizeof(TableSpec)));
+    spec->id = table;
+    spec->kind = definition->kind;
+    spec->emit_on_close = emit_on_close;
+    spec->window_size_us = definition->window_size_us;
+    spec->window_offset_us = definition->window_offset_us;
+    spec->allowed_lateness_us = allowed_lateness_us;
+    spec->has_where = definition->where != NULL;
+    spec->where = spec_of(definition->where, varno);
+    ExprSpec* keys = palloc_array_of<ExprSpec>(definition->key_count);
+    for (int k = 0; k < definition->key_count; k++) {
+        keys[k] = spec_of(definition->keys[k], varno);
+        check_key(definition->keys[k], keys[k]);
+    }
+    spec->keys = keys;
+    spec->key_count = definition->key_count;
+    AggregateSpec* aggregates = palloc_array_of<AggregateSpec>(definition->aggregate_count);
+    for (int a = 0; a < definition->aggregate_count; a++) {
+        aggregates[a] = spec_of_aggregate(definition->aggregates[a], varno);
+    }
+    spec->aggregates = aggregates;
+    spec->aggregate_count = definition->aggregate_count;
+    if (definition->kind == TableKind::kFilter) {
+        ExprSpec* outputs = palloc_array_of<ExprSpec>(definition->output_count);
+        for (int o = 0; o < definition->output_count; o++) {
+            outputs[o] = spec_of(definition->outputs[o].expr, varno);
+        }
+        spec->outputs = outputs;
+        spec->output_count = definition->output_count;
+    }
+    return spec;
+}
+
+int expression_count(const TableDefinition* definition) {
+    const int outputs = definition->kind == TableKind::kFilter ? definition->output_count : 0;
+    return 1 + definition->key_count + 2 * definition->aggregate_count + outputs;
+}
+
+Expr* expression_at(const TableDefinition* definition, int number) {
+    if (number == bridge::expression_where()) return definition->where;
+    number -= 1;
+    if (number < definition->key_count) return definition->keys[number];
+    number -= definition->key_count;
+    if (number < 2 * definition->aggregate_count) {
+        const Aggref* aggregate = definition->aggregates[number / 2];
+        return number % 2 == 0 ? aggregate->aggfilter : aggregate_argument(aggregate);
+    }
+    return definition->outputs[number - 2 * definition->aggregate_count].expr;
+}
+
+void mark_used_columns(const TableDefinition* definition, bool* used) {
+    for (int e = 0; e < expression_count(definition); e++) {
+        Node* expr = reinterpret_cast<Node*>(expression_at(definition, e));
+        Bitmapset* attributes = NULL;
+        pull_varattnos(expr, definition->stream_varno, &attributes);
+        int member = -1;
+        while ((member = bms_next_member(attributes, member)) >= 0) {
+            const int attribute = member + FirstLowInvalidHeapAttributeNumber;
+            if (attribute <= 0) {
+                ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                                errmsg("a continuous table cannot use the whole row of a stream"),
+                                errhint("Name the columns.")));
+            }
+            used[attribute - 1] = true;
+        }
+    }
+}
+
+}  // namespace anomaly::pg

@@ -1,0 +1,41 @@
+// Progress, checkpoint log, late rows, dead letters and lost ranges of continuous tables, in the
+// extension's own tables. All need a transaction and write as the superuser of the worker.
+#pragma once
+
+#include "bridge/ingest.h"
+#include "pg/pg.h"
+
+namespace anomaly::pg {
+
+// Who a record is about.
+struct RecordSource {
+    Oid stream;
+    Oid table;  // InvalidOid: the stream as a whole
+    const char* topic;
+};
+
+// Into the current memory context.
+void load_progress(Oid table, TableProgress* progress);
+
+// Feeds the table's checkpoint log to a reader.
+void restore_checkpoint(Oid table, bridge::Ingest* ingest, int index);
+
+struct ProgressCounts {
+    int64 rows_written;
+    bool close_done;  // anomaly.close_windows was asked for, and this commit did it
+};
+void store_progress(Oid table, const TableProgress* progress, int64 late_rows, int64 dead_letters,
+                    const ProgressCounts* counts);
+// Where a table begins, before it has read anything.
+void store_start(Oid table, const TableProgress* progress);
+
+void store_checkpoint(Oid table, const TableChanges* changes);
+void store_late_rows(const RecordSource* source, const LateRow* rows, int count);
+// Returns how many were new: another reader of the stream may have met the same message before.
+int64 store_dead_letters(const RecordSource* source, const DeadLetter* letters, int count);
+void store_lost_ranges(const RecordSource* source, const bridge::LostRange* ranges, int count);
+
+// Remembers why a table stopped; its position stays.
+void store_failure(Oid table, const char* error);
+
+}  // namespace anomaly::pg

@@ -1,0 +1,15 @@
+// The settings that give a definition its meaning (TimeZone, DateStyle, ...), stored with it as json
+// and put in force around whatever is evaluated for it.
+#pragma once
+
+#include "pg/pg.h"
+
+namespace anomaly::pg {
+
+// As they are now.
+Datum current_settings();
+
+// Puts them in force until AtEOXact_GUC(true, the returned nest level).
+int apply_settings(const char* json);
+
+}  // namespace anomaly::pg

@@ -1,0 +1,86 @@
+// Reads what a stream worker needs from the catalog: the stream, its continuous tables, where each
+// of them is in the topic.
+#include "pg/stream_run.h"
+
+#include "pg/progress.h"
+#include "pg/rule_set.h"
+#include "pg/settings.h"
+#include "pg/table_writer.h"
+
+namespace anomaly::pg {
+
+namespace {
+
+const char* text_or_null(const SPITupleTable* rows, uint64 row, int column) {
+    return SPI_getvalue(rows->vals[row], rows->tupdesc, column);
+}
+
+Datum value_of(const SPITupleTable* rows, uint64 row, int column, bool* is_null) {
+    return SPI_getbinval(rows->vals[row], rows->tupdesc, column, is_null);
+}
+
+int64 interval_us(Datum interval) {
+    const Interval* value = DatumGetIntervalP(interval);
+    return value->time + static_cast<int64>(value->day) * USECS_PER_DAY;
+}
+
+void load_table(StreamRun* run, const SPITupleTable* rows, uint64 row) {
+    bool is_null = false;
+    RunTable* table = &run->tables[run->table_count];
+    table->relid = DatumGetObjectId(value_of(rows, row, 1, &is_null));
+    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table->relid));
+    if (!HeapTupleIsValid(tuple)) return;  // dropped a moment ago
+    table->owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
+    ReleaseSysCache(tuple);
+    const MemoryContext spi_context = MemoryContextSwitchTo(run->context);
+    table->emit_on_close = strcmp(text_or_null(rows, row, 3), "close") == 0;
+    table->start = text_or_null(rows, row, 5);
+    const int nest_level = apply_settings(text_or_null(rows, row, 6));
+    table->definition = parse_definition(text_or_null(rows, row, 2));
+    const int64 lateness_us = interval_us(value_of(rows, row, 4, &is_null));
+    table->spec =
+        make_table_spec(table->definition, table->relid, table->emit_on_close, lateness_us);
+    AtEOXact_GUC(true, nest_level);
+    table->failures = DatumGetInt32(value_of(rows, row, 7, &is_null));
+    table->writer = create_writer(table->relid, table->owner, table->definition,
+                                  text_or_null(rows, row, 6));
+    set_writer_spec(table->writer, table->spec);
+    table->rules = load_rules(table->relid, table->definition);
+    load_progress(table->relid, &table->progress);
+    MemoryContextSwitchTo(spi_context);
+    run->table_count++;
+}
+
+void load_tables(StreamRun* run) {
+    const Oid types[] = {REGCLASSOID};
+    const Datum values[] = {ObjectIdGetDatum(run->stream)};
+    SPI_connect();
+    const int result = SPI_execute_with_args(
+        "SELECT c.relid, c.definition, c.emit, c.allowed_lateness, c.start, c.settings, p.failures "
+        "FROM anomaly.continuous_table c JOIN anomaly.table_progress p USING (relid) "
+        "WHERE c.stream = $1 ORDER BY c.relid",
+        1, const_cast<Oid*>(types), const_cast<Datum*>(values), NULL, false, 0);
+    if (result != SPI_OK_SELECT) elog(ERROR, "cannot read anomaly.continuous_table");
+    SPITupleTable* rows = SPI_tuptable;
+    const uint64 count = SPI_processed;
+    run->tables = static_cast<RunTable*>(
+        MemoryContextAllocZero(run->context, sizeof(RunTable) * (count + 1)));
+    for (uint64 row = 0; row < count; row++) load_table(run, rows, row);
+    SPI_finish();
+}
+
+}  // namespace
+
+bool load_run(StreamRun* run) {
+    if (get_rel_relkind(run->stream) != RELKIND_FOREIGN_TABLE) return false;
+    load_tables(run);
+    if (run->table_count == 0) return false;
+    const MemoryContext caller = MemoryContextSwitchTo(run->context);
+    bool* used = static_cast<bool*>(palloc0(sizeof(bool) * MaxHeapAttributeNumber));
+    for (int t = 0; t < run->table_count; t++) mark_used_columns(run->tables[t].definition, used);
+    run->definition = load_stream(run->stream, used);
+    MemoryContextSwitchTo(caller);
+    return true;
+}
+
+}  // namespace anomaly::pg

@@ -1,0 +1,299 @@
+// From the engine's columns to rows of a continuous table.
+#include "pg/table_writer.h"
+
+#include "pg/cell_codec.h"
+#include "pg/settings.h"
+#include "pg/subtransaction.h"
+#include "pg/write_statements.h"
+
+namespace anomaly::pg {
+
+struct TableWriter {
+    Oid table;
+    Oid owner;
+    const TableDefinition* definition;
+    const char* settings;
+    const TableSpec* spec;
+    MemoryContext context;
+    TupleDesc changes_row;  // the table's columns and the five of ours
+    WriteStatements statements;
+    bool evaluates;            // some output or HAVING is an expression over the group row
+    ExprState** expressions;   // one per output, NULL: copied
+    ExprState* having;
+    EState* executor;
+    TupleTableSlot* group_slot;
+    int64 error_count;
+    char error[256];
+};
+
+namespace {
+
+constexpr int kOwnColumns = 5;
+
+void set_column(TupleDesc row, int number, const char* name, Oid type) {
+    TupleDescInitEntry(row, static_cast<AttrNumber>(number), name, type, -1, 0);
+}
+
+TupleDesc make_changes_row(Relation table) {
+    const TupleDesc columns = RelationGetDescr(table);
+    TupleDesc row = CreateTemplateTupleDesc(columns->natts + kOwnColumns);
+    for (int i = 1; i <= columns->natts; i++) {
+        TupleDescCopyEntry(row, static_cast<AttrNumber>(i), columns, static_cast<AttrNumber>(i));
+    }
+    set_column(row, columns->natts + 1, kOrdinalColumn, INT4OID);
+    set_column(row, columns->natts + 2, kChangedColumn, BOOLOID);
+    set_column(row, columns->natts + 3, kClosedColumn, BOOLOID);
+    set_column(row, columns->natts + 4, kPartitionColumn, INT4OID);
+    set_column(row, columns->natts + 5, kOffsetColumn, INT8OID);
+    return row;
+}
+
+void prepare_executor(TableWriter* writer) {
+    const TableDefinition* definition = writer->definition;
+    if (definition->kind == TableKind::kFilter) return;
+    writer->executor = CreateExecutorState();
+    writer->group_slot = MakeSingleTupleTableSlot(definition->group_row, &TTSOpsVirtual);
+    writer->expressions = static_cast<ExprState**>(
+        palloc0(sizeof(ExprState*) * static_cast<Size>(definition->output_count)));
+    for (int i = 0; i < definition->output_count; i++) {
+        const OutputColumn* output = &definition->outputs[i];
+        if (output->group_attribute != 0) continue;
+        writer->expressions[i] = ExecPrepareExpr(output->expr, writer->executor);
+        writer->evaluates = true;
+    }
+    if (definition->having != NULL) {
+        writer->having = ExecPrepareQual(
+            make_ands_implicit(definition->having), writer->executor);
+        writer->evaluates = true;
+    }
+}
+
+// The relation may have been renamed, or its columns; what is prepared lasts until the next load.
+void prepare_writer(TableWriter* writer) {
+    if (writer->changes_row != NULL) return;
+    const MemoryContext caller = MemoryContextSwitchTo(writer->context);
+    Relation table = table_open(writer->table, NoLock);
+    writer->changes_row = make_changes_row(table);
+    make_write_statements(table, writer->definition, &writer->statements);
+    table_close(table, NoLock);
+    prepare_executor(writer);
+    MemoryContextSwitchTo(caller);
+}
+
+// ---- one row ----
+
+struct RowTarget {
+    Tuplestorestate* store;
+    Datum* values;
+    bool* nulls;
+};
+
+Datum datum_at(const ColumnView* column, int row, Form_pg_attribute attribute, bool* is_null) {
+    *is_null = column->nulls != nullptr && column->nulls[row] != 0;
+    if (*is_null) return Datum{0};
+    const uint64_t* cells = column->cells + static_cast<size_t>(row) * stride(column->type);
+    return datum_from_cells(column->type, cells, attribute);
+}
+
+void put_row(const TableWriter* writer, const RowTarget* target, int row, bool changed, bool closed,
+             const int32* partition, const int64* offset) {
+    const int first = writer->definition->output_count;
+    target->values[first] = Int32GetDatum(row);
+    target->values[first + 1] = BoolGetDatum(changed);
+    target->values[first + 2] = BoolGetDatum(closed);
+    target->values[first + 3] = partition != NULL ? Int32GetDatum(*partition) : Datum{0};
+    target->values[first + 4] = offset != NULL ? Int64GetDatum(*offset) : Datum{0};
+    memset(target->nulls + first, 0, 3);
+    target->nulls[first + 3] = partition == NULL;
+    target->nulls[first + 4] = offset == NULL;
+    tuplestore_putvalues(target->store, writer->changes_row, target->values, target->nulls);
+}
+
+// The group row in the executor's slot.
+void fill_group_slot(TableWriter* writer, const TableChanges* changes, int row) {
+    const TableDefinition* definition = writer->definition;
+    TupleTableSlot* slot = ExecClearTuple(writer->group_slot);
+    auto fill = [slot, definition](int attribute, const ColumnView* column, int at) {
+        slot->tts_values[attribute - 1] =
+            datum_at(column, at, TupleDescAttr(definition->group_row, attribute - 1),
+                     &slot->tts_isnull[attribute - 1]);
+    };
+    for (int k = 0; k < definition->key_count; k++) {
+        fill(key_attribute(k), &changes->keys[k], row);
+    }
+    if (definition->kind == TableKind::kWindowed) {
+        const int at = window_start_attribute(definition);
+        slot->tts_values[at - 1] = TimestampTzGetDatum(changes->window_starts[row]);
+        slot->tts_values[at] = TimestampTzGetDatum(changes->window_ends[row]);
+        slot->tts_isnull[at - 1] = slot->tts_isnull[at] = false;
+    }
+    for (int a = 0; a < definition->aggregate_count; a++) {
+        fill(aggregate_attribute(definition, a), &changes->aggregates[a], row);
+    }
+    ExecStoreVirtualTuple(slot);
+}
+
+// False: HAVING does not hold.
+bool project_group(TableWriter* writer, const RowTarget* target) {
+    const TableDefinition* definition = writer->definition;
+    ExprContext* context = GetPerTupleExprContext(writer->executor);
+    context->ecxt_scantuple = writer->group_slot;
+    if (writer->having != NULL && !ExecQual(writer->having, context)) return false;
+    for (int i = 0; i < definition->output_count; i++) {
+        const int attribute = definition->outputs[i].group_attribute;
+        if (attribute != 0) {
+            target->values[i] = writer->group_slot->tts_values[attribute - 1];
+            target->nulls[i] = writer->group_slot->tts_isnull[attribute - 1];
+        } else {
+            target->values[i] =
+                ExecEvalExpr(writer->expressions[i], context, &target->nulls[i]);
+        }
+    }
+    return true;
+}
+
+// The key alone, for rows that are to be removed.
+void project_key(TableWriter* writer, const RowTarget* target) {
+    for (int i = 0; i < writer->definition->output_count; i++) {
+        const OutputColumn* output = &writer->definition->outputs[i];
+        target->nulls[i] = true;
+        if (!output->is_group_column || output->group_attribute == 0) continue;
+        target->values[i] = writer->group_slot->tts_values[output->group_attribute - 1];
+        target->nulls[i] = writer->group_slot->tts_isnull[output->group_attribute - 1];
+    }
+}
+
+struct GroupRow {
+    TableWriter* writer;
+    const RowTarget* target;
+    bool present;
+};
+
+void project_group_step(void* opaque) {
+    GroupRow* group = static_cast<GroupRow*>(opaque);
+    group->present = project_group(group->writer, group->target);
+}
+
+// Evaluates one group row; an error means that the row is not there now.
+bool group_is_present(TableWriter* writer, const RowTarget* target) {
+    GroupRow group = {writer, target, false};
+    if (!writer->evaluates) return project_group(writer, target);
+    ErrorData* error = run_in_subtransaction(project_group_step, &group);
+    if (error == NULL) return group.present;
+    writer->error_count++;
+    strlcpy(writer->error, error->message, sizeof(writer->error));
+    FreeErrorData(error);
+    return false;
+}
+
+int64 collect_groups(TableWriter* writer, const TableChanges* changes, const RowTarget* present,
+                     const RowTarget* gone) {
+    int64 gone_count = 0;
+    for (int row = 0; row < changes->row_count; row++) {
+        const uint8_t flags = changes->flags[row];
+        fill_group_slot(writer, changes, row);
+        if (!(flags & kRowFailed) && group_is_present(writer, present)) {
+            put_row(writer, present, row, !(flags & kRowUnchanged), (flags & kRowClosed) != 0, NULL,
+                    NULL);
+        } else {
+            if (flags & kRowFailed) {
+                writer->error_count++;
+                strlcpy(writer->error, "aggregate out of range", sizeof(writer->error));
+            }
+            if (!(flags & kRowNew)) {
+                project_key(writer, gone);
+                put_row(writer, gone, row, true, false, NULL, NULL);
+                gone_count++;
+            }
+        }
+        if (writer->evaluates) ResetPerTupleExprContext(writer->executor);
+    }
+    return gone_count;
+}
+
+void collect_appended(TableWriter* writer, const TableChanges* changes, const RowTarget* target) {
+    for (int row = 0; row < changes->row_count; row++) {
+        for (int i = 0; i < writer->definition->output_count; i++) {
+            target->values[i] =
+                datum_at(&changes->outputs[i], row,
+                         TupleDescAttr(writer->changes_row, i), &target->nulls[i]);
+        }
+        put_row(writer, target, row, true, true, &changes->partitions[row], &changes->offsets[row]);
+    }
+}
+
+void register_rows(TableWriter* writer, const char* name, Tuplestorestate* store, double count) {
+    EphemeralNamedRelation relation = static_cast<EphemeralNamedRelation>(
+        palloc0(sizeof(EphemeralNamedRelationData)));
+    relation->md.name = pstrdup(name);
+    relation->md.reliddesc = InvalidOid;
+    relation->md.tupdesc = writer->changes_row;
+    relation->md.enrtype = ENR_NAMED_TUPLESTORE;
+    relation->md.enrtuples = count;
+    relation->reldata = store;
+    const int result = SPI_register_relation(relation);
+    if (result != SPI_OK_REL_REGISTER) {
+        elog(ERROR, "cannot register %s: %s", name, SPI_result_code_string(result));
+    }
+}
+
+RowTarget make_target(const TableWriter* writer) {
+    const Size columns = static_cast<Size>(writer->changes_row->natts);
+    return {tuplestore_begin_heap(false, false, work_mem),
+            static_cast<Datum*>(palloc0(sizeof(Datum) * columns)),
+            static_cast<bool*>(palloc0(sizeof(bool) * columns))};
+}
+
+}  // namespace
+
+TableWriter* create_writer(Oid table, Oid owner, const TableDefinition* definition,
+                           const char* settings) {
+    TableWriter* writer = static_cast<TableWriter*>(palloc0(sizeof(TableWriter)));
+    writer->table = table;
+    writer->owner = owner;
+    writer->definition = definition;
+    writer->settings = settings;
+    writer->context = CurrentMemoryContext;
+    return writer;
+}
+
+void set_writer_spec(TableWriter* writer, const TableSpec* spec) {
+    writer->spec = spec;
+}
+
+int64 collect_changes(TableWriter* writer, const TableChanges* changes) {
+    prepare_writer(writer);
+    writer->error_count = 0;
+    const RowTarget present = make_target(writer);
+    const RowTarget gone = make_target(writer);
+    const int nest_level = apply_settings(writer->settings);
+    writer->statements.gone_count = 0;
+    if (writer->definition->kind == TableKind::kFilter) {
+        collect_appended(writer, changes, &present);
+    } else {
+        writer->statements.gone_count = collect_groups(writer, changes, &present, &gone);
+    }
+    AtEOXact_GUC(true, nest_level);
+    const int64 count = tuplestore_tuple_count(present.store);
+    register_rows(writer, kChangesName, present.store, static_cast<double>(count));
+    register_rows(writer, kGoneName, gone.store,
+                  static_cast<double>(writer->statements.gone_count));
+    writer->statements.present_count = count;
+    return count;
+}
+
+int64 write_changes(TableWriter* writer) {
+    return run_write_statements(&writer->statements);
+}
+
+int64 writer_error_count(const TableWriter* writer, const char** message) {
+    *message = writer->error;
+    return writer->error_count;
+}
+
+const char* writer_table_name(TableWriter* writer) {
+    prepare_writer(writer);
+    return writer->statements.table_name;
+}
+
+}  // namespace anomaly::pg

@@ -1,0 +1,30 @@
+// The SQL that writes a continuous table from the rows collected for a commit.
+#pragma once
+
+#include "pg/definition.h"
+#include "pg/pg.h"
+
+namespace anomaly::pg {
+
+constexpr const char kGoneName[] = "anomaly_gone";
+
+struct WriteStatements {
+    const char* table_name;  // quoted and qualified
+    const char* upsert;
+    const char* update;  // of the one row of a table without a key, NULL otherwise
+    const char* remove;  // NULL: rows are never removed
+    SPIPlanPtr upsert_plan;
+    SPIPlanPtr update_plan;
+    SPIPlanPtr remove_plan;
+    int64 present_count;  // rows collected for this commit
+    int64 gone_count;
+};
+
+// Texts live in the current memory context.
+void make_write_statements(Relation table, const TableDefinition* definition,
+                           WriteStatements* statements);
+
+// Needs the collected rows registered with SPI. Returns the number of rows touched.
+int64 run_write_statements(WriteStatements* statements);
+
+}  // namespace anomaly::pg

@@ -1,0 +1,79 @@
+-- Rules: SQL functions of one row of a continuous table, and what they found.
+
+CREATE TYPE anomaly.finding AS (
+    severity  text,
+    value     double precision,
+    threshold double precision,
+    message   text
+);
+COMMENT ON TYPE anomaly.finding IS 'what a rule function returns: severity, value, threshold it was held against, message for people';
+
+CREATE TABLE anomaly.rule (
+    name           text PRIMARY KEY,
+    relid          regclass NOT NULL,
+    function       text NOT NULL,
+    result         text NOT NULL CHECK (result IN ('boolean', 'text', 'finding')),
+    evaluate       text NOT NULL CHECK (evaluate IN ('close', 'update')),
+    enabled        boolean NOT NULL DEFAULT true,
+    created_at     timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    findings       bigint NOT NULL DEFAULT 0,
+    errors         bigint NOT NULL DEFAULT 0,
+    last_error     text,
+    last_error_at  timestamptz
+);
+COMMENT ON TABLE anomaly.rule IS 'rules: which function looks at the rows of which continuous table';
+COMMENT ON COLUMN anomaly.rule.name IS 'its name';
+COMMENT ON COLUMN anomaly.rule.relid IS 'the continuous table';
+COMMENT ON COLUMN anomaly.rule.function IS 'the function, qualified and quoted';
+COMMENT ON COLUMN anomaly.rule.result IS 'what the function returns: boolean, text (NULL: fine) or finding';
+COMMENT ON COLUMN anomaly.rule.evaluate IS 'close: when a window is final; update: on every change of a row';
+COMMENT ON COLUMN anomaly.rule.enabled IS 'whether it is evaluated';
+COMMENT ON COLUMN anomaly.rule.created_at IS 'when it was created';
+COMMENT ON COLUMN anomaly.rule.findings IS 'findings so far';
+COMMENT ON COLUMN anomaly.rule.errors IS 'evaluations that failed so far';
+COMMENT ON COLUMN anomaly.rule.last_error IS 'the last error';
+COMMENT ON COLUMN anomaly.rule.last_error_at IS 'and when';
+
+CREATE TABLE anomaly.finding_log (
+    id               uuid PRIMARY KEY,
+    rule             text NOT NULL,
+    table_name       text NOT NULL,
+    series           jsonb NOT NULL,
+    window_start     timestamptz,
+    window_end       timestamptz,
+    kafka_partition  integer,
+    kafka_offset     bigint,
+    severity         text,
+    value            double precision,
+    threshold        double precision,
+    message          text,
+    found_at         timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+CREATE INDEX finding_log_rule_found ON anomaly.finding_log (rule, found_at);
+COMMENT ON TABLE anomaly.finding_log IS 'what rules found: once for each rule, series, window or message and position in the set; never rewritten';
+COMMENT ON COLUMN anomaly.finding_log.id IS 'derived from rule, series, window or message and position: a repeat has the same';
+COMMENT ON COLUMN anomaly.finding_log.rule IS 'name of the rule';
+COMMENT ON COLUMN anomaly.finding_log.table_name IS 'the continuous table, as it was called then';
+COMMENT ON COLUMN anomaly.finding_log.series IS 'labels: the group key of the row';
+COMMENT ON COLUMN anomaly.finding_log.window_start IS 'start of the window, NULL where there is none';
+COMMENT ON COLUMN anomaly.finding_log.window_end IS 'end of the window';
+COMMENT ON COLUMN anomaly.finding_log.kafka_partition IS 'of the message, for rows of a filter';
+COMMENT ON COLUMN anomaly.finding_log.kafka_offset IS 'of the message, for rows of a filter';
+COMMENT ON COLUMN anomaly.finding_log.severity IS 'as the rule said';
+COMMENT ON COLUMN anomaly.finding_log.value IS 'as the rule said';
+COMMENT ON COLUMN anomaly.finding_log.threshold IS 'as the rule said';
+COMMENT ON COLUMN anomaly.finding_log.message IS 'as the rule said';
+COMMENT ON COLUMN anomaly.finding_log.found_at IS 'when it was found';
+
+CREATE FUNCTION anomaly.create_rule(name text, relid regclass, function text, evaluate text DEFAULT NULL) RETURNS void
+LANGUAGE c CALLED ON NULL INPUT AS 'MODULE_PATHNAME', 'anomaly_create_rule';
+COMMENT ON FUNCTION anomaly.create_rule(text, regclass, text, text) IS 'makes a rule: function takes one row of the continuous table and returns boolean, text, anomaly.finding or a set of it; evaluate is close (default where there are windows) or update';
+REVOKE ALL ON FUNCTION anomaly.create_rule(text, regclass, text, text) FROM PUBLIC;
+
+CREATE FUNCTION anomaly.drop_rule(name text) RETURNS void
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'anomaly_drop_rule';
+COMMENT ON FUNCTION anomaly.drop_rule(text) IS 'drops a rule; what it found stays in anomaly.finding_log';
+REVOKE ALL ON FUNCTION anomaly.drop_rule(text) FROM PUBLIC;
+
+SELECT pg_catalog.pg_extension_config_dump('anomaly.rule', ''),
+       pg_catalog.pg_extension_config_dump('anomaly.finding_log', '');
