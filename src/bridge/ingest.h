@@ -60,11 +60,13 @@ Status ingest_start(Ingest* ingest, const PartitionProgress* from, int32_t count
 int64_t ingest_distance(const Ingest* behind, const Ingest* ahead) noexcept;
 // Both read on only to the larger of their positions in each partition.
 void ingest_meet(Ingest* a, Ingest* b) noexcept;
+// Calls a meeting off: the reader reads on without a limit.
+void ingest_part(Ingest* ingest) noexcept;
 // True once both are there and neither has anything to commit.
 bool ingest_met(const Ingest* a, const Ingest* b) noexcept;
-// Moves the tables of `from` to `to`; the new index of a table is its old one plus the number that
-// `to` had. Afterwards `to` reads on without a limit and `from` can be closed.
-Status ingest_join(Ingest* to, Ingest* from) noexcept;
+// Moves the tables of `from` to `to`; *moved_by is what is added to the index of each. Afterwards
+// `to` reads on without a limit and `from` can be closed.
+Status ingest_join(Ingest* to, Ingest* from, int32_t* moved_by) noexcept;
 
 // ---- the loop ----
 

@@ -78,6 +78,21 @@ int64 catalog_select_int(const char* statement, const CatalogArgument* arguments
     return result;
 }
 
+char* catalog_select_text(const char* statement, const CatalogArgument* arguments, int count) {
+    const MemoryContext target = CurrentMemoryContext;
+    const Session session = become_superuser();
+    SPI_connect();
+    check_result(run(statement, arguments, count, false), SPI_OK_SELECT, statement);
+    char* result = NULL;
+    if (SPI_processed > 0) {
+        const char* value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+        if (value != NULL) result = MemoryContextStrdup(target, value);
+    }
+    SPI_finish();
+    restore(session);
+    return result;
+}
+
 Oid catalog_relation(const char* name) {
     const Oid schema = get_namespace_oid("anomaly", true);
     return OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;

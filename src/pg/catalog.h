@@ -22,6 +22,9 @@ uint64 catalog_execute(const char* statement, const CatalogArgument* arguments, 
 int64 catalog_select_int(const char* statement, const CatalogArgument* arguments, int count,
                          int64 absent);
 
+// The same for one text, in the current memory context; NULL if there is no row or it is NULL.
+char* catalog_select_text(const char* statement, const CatalogArgument* arguments, int count);
+
 inline CatalogArgument argument_oid(Oid type, Oid value) {
     return {type, ObjectIdGetDatum(value), false};
 }

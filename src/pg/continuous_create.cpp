@@ -5,7 +5,7 @@
 #include "pg/catalog.h"
 #include "pg/continuous_options.h"
 #include "pg/definition.h"
-#include "pg/settings.h"
+#include "pg/pinned_settings.h"
 #include "pg/wake.h"
 
 namespace anomaly::pg {

@@ -118,7 +118,8 @@ Plan update_progress = {
     "UPDATE anomaly.table_progress SET sequence = $2, partitions = $3, next_offsets = $4, "
     "last_offsets = $5, last_hashes = $6, max_event_times = $7, watermark = $8, "
     "rows_written = rows_written + $9, late_rows = late_rows + $10, "
-    "dead_letters = dead_letters + $11, failures = 0, "
+    "dead_letters = dead_letters + $11, row_errors = row_errors + $12, "
+    "last_row_error = coalesce($13, last_row_error), failures = 0, "
     "committed_at = pg_catalog.clock_timestamp() WHERE relid = $1",
     NULL};
 Plan end_close_request = {
@@ -206,8 +207,7 @@ void restore_checkpoint(Oid table, bridge::Ingest* ingest, int index) {
     check(bridge::ingest_restore_done(ingest, index));
 }
 
-void store_progress(Oid table, const TableProgress* progress, int64 late_rows, int64 dead_letters,
-                    const ProgressCounts* counts) {
+void store_progress(Oid table, const TableProgress* progress, const ProgressCounts* counts) {
     const CatalogArgument arguments[] = {
         argument_oid(REGCLASSOID, table),
         argument_int8(progress->sequence),
@@ -218,8 +218,10 @@ void store_progress(Oid table, const TableProgress* progress, int64 late_rows, i
         int8_array(progress, max_event_time),
         argument_time(progress->watermark),
         argument_int8(counts->rows_written),
-        argument_int8(late_rows),
-        argument_int8(dead_letters),
+        argument_int8(counts->late_rows),
+        argument_int8(counts->dead_letters),
+        argument_int8(counts->row_errors),
+        argument_text(counts->row_errors > 0 ? counts->row_error : NULL),
     };
     run_plan(&update_progress, arguments, lengthof(arguments), SPI_OK_UPDATE);
     if (counts->close_done) run_plan(&end_close_request, arguments, 1, SPI_OK_UPDATE);

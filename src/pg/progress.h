@@ -22,10 +22,13 @@ void restore_checkpoint(Oid table, bridge::Ingest* ingest, int index);
 
 struct ProgressCounts {
     int64 rows_written;
-    bool close_done;  // anomaly.close_windows was asked for, and this commit did it
+    int64 late_rows;
+    int64 dead_letters;
+    int64 row_errors;       // rows not there now, because an expression over aggregates failed
+    const char* row_error;  // the last one's text
+    bool close_done;        // anomaly.close_windows was asked for, and this commit did it
 };
-void store_progress(Oid table, const TableProgress* progress, int64 late_rows, int64 dead_letters,
-                    const ProgressCounts* counts);
+void store_progress(Oid table, const TableProgress* progress, const ProgressCounts* counts);
 // Where a table begins, before it has read anything.
 void store_start(Oid table, const TableProgress* progress);
 

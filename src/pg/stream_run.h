@@ -23,26 +23,32 @@ struct RunTable {
     int failures;       // failed commits in a row
     int64 retry_at_us;  // failing: when to try again
     TableProgress progress;  // as committed; only read when a reader is opened
+    bool close_requested;  // anomaly.close_windows was asked for
     TableWriter* writer;
     RuleSet* rules;
-    int index;               // in its reader
+    int index;                 // in its reader
     struct RunReader* reader;  // NULL: failing
+};
+
+// Ranges that were gone, kept from the poll that saw them to the next commit.
+struct LostRecords {
+    bridge::LostRange ranges[64];
+    char reasons[64][160];
+    int count;
 };
 
 struct RunReader {
     bridge::Ingest* ingest;
     Referee* referee;
-    MemoryContext context;      // of the referee
+    MemoryContext context;  // of the referee and this reader
+    LostRecords* lost;
     int64 last_commit_us;
     int64 rows_since_commit;
     bool wants_commit;
     bool drained;
-    bool broker_down;
+    bridge::Broker broker;
     int64 deadline_us;
-    RunReader* meeting;  // the reader it is about to join, or that is about to join it
 };
-
-constexpr int kMaxReaders = 16;
 
 struct StreamRun {
     Oid stream;
@@ -50,8 +56,9 @@ struct StreamRun {
     StreamDefinition* definition;
     RunTable* tables;
     int table_count;
-    RunReader* readers[kMaxReaders];
+    RunReader** readers;  // one per table at most
     int reader_count;
+    RunReader* meeting[2];  // two readers on their way to the same positions
 };
 
 // Reads the stream, its tables and rules from the catalog. Needs a transaction; the result lives in
@@ -59,12 +66,20 @@ struct StreamRun {
 bool load_run(StreamRun* run);
 
 // Opens a reader for these tables (all at equal positions), restores their state from the
-// checkpoint log and begins to read. Opens transactions of its own.
-RunReader* open_reader(StreamRun* run, RunTable** tables, int count);
+// checkpoint log and begins to read. Needs no transaction. False: the extension is gone.
+bool open_reader(StreamRun* run, RunTable** tables, int count);
 void close_reader(StreamRun* run, RunReader* reader);
+void close_all_readers(StreamRun* run);
 
-// A referee that knows the expressions of all tables now in the reader.
-void renew_referee(StreamRun* run, RunReader* reader);
+// Moves the tables of `from` to `to`, which is at the same positions, and closes `from`.
+void join_readers(StreamRun* run, RunReader* to, RunReader* from);
+
+// Are these two tables at the same place in the topic?
+bool at_equal_positions(const RunTable* a, const RunTable* b);
+
+// Resolves anomaly.start, or the stream's startup, for a table that has not begun to read, and
+// stores it, once and for all. Needs no transaction. False: the extension is gone.
+bool resolve_start(StreamRun* run, RunTable* table);
 
 // Commits what the reader has gathered, all tables in one transaction. A table whose part fails is
 // left behind as failing. Returns false if the extension or the stream is gone.

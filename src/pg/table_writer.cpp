@@ -2,7 +2,7 @@
 #include "pg/table_writer.h"
 
 #include "pg/cell_codec.h"
-#include "pg/settings.h"
+#include "pg/pinned_settings.h"
 #include "pg/subtransaction.h"
 #include "pg/write_statements.h"
 
@@ -91,8 +91,10 @@ struct RowTarget {
 Datum datum_at(const ColumnView* column, int row, Form_pg_attribute attribute, bool* is_null) {
     *is_null = column->nulls != nullptr && column->nulls[row] != 0;
     if (*is_null) return Datum{0};
-    const uint64_t* cells = column->cells + static_cast<size_t>(row) * stride(column->type);
-    return datum_from_cells(column->type, cells, attribute);
+    const size_t first_cell = static_cast<size_t>(row) * static_cast<size_t>(stride(column->type));
+    const CellType type = {column->type, attribute->atttypid, attribute->attlen,
+                           attribute->attbyval};
+    return datum_from_cells(type, column->cells + first_cell);
 }
 
 void put_row(const TableWriter* writer, const RowTarget* target, int row, bool changed, bool closed,
@@ -247,12 +249,12 @@ RowTarget make_target(const TableWriter* writer) {
 }  // namespace
 
 TableWriter* create_writer(Oid table, Oid owner, const TableDefinition* definition,
-                           const char* settings) {
+                           const char* pinned_settings) {
     TableWriter* writer = static_cast<TableWriter*>(palloc0(sizeof(TableWriter)));
     writer->table = table;
     writer->owner = owner;
     writer->definition = definition;
-    writer->settings = settings;
+    writer->settings = pinned_settings;
     writer->context = CurrentMemoryContext;
     return writer;
 }

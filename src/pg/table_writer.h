@@ -10,10 +10,10 @@ namespace anomaly::pg {
 
 struct TableWriter;
 
-// Lives in the current memory context. `settings` is the json of the settings that the definition
+// Lives in the current memory context. `pinned_settings` is the json of the settings that the definition
 // was made under; expressions over aggregates are evaluated under them.
 TableWriter* create_writer(Oid table, Oid owner, const TableDefinition* definition,
-                           const char* settings);
+                           const char* pinned_settings);
 void set_writer_spec(TableWriter* writer, const TableSpec* spec);
 
 // What rules and the statements read: one row for each group changed or closed, or message appended.

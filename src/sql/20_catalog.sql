@@ -43,6 +43,8 @@ CREATE TABLE anomaly.table_progress (
     rows_written    bigint NOT NULL DEFAULT 0,
     late_rows       bigint NOT NULL DEFAULT 0,
     dead_letters    bigint NOT NULL DEFAULT 0,
+    row_errors      bigint NOT NULL DEFAULT 0,
+    last_row_error  text,
     failures        integer NOT NULL DEFAULT 0,
     last_error      text,
     last_error_at   timestamptz,
@@ -60,6 +62,8 @@ COMMENT ON COLUMN anomaly.table_progress.watermark IS 'event time up to which th
 COMMENT ON COLUMN anomaly.table_progress.rows_written IS 'rows inserted, updated or deleted in the table so far';
 COMMENT ON COLUMN anomaly.table_progress.late_rows IS 'late rows so far';
 COMMENT ON COLUMN anomaly.table_progress.dead_letters IS 'dead letters of this table alone so far';
+COMMENT ON COLUMN anomaly.table_progress.row_errors IS 'how often a row could not be shown because an expression over its aggregates failed';
+COMMENT ON COLUMN anomaly.table_progress.last_row_error IS 'the last such error';
 COMMENT ON COLUMN anomaly.table_progress.failures IS 'failed commits in a row';
 COMMENT ON COLUMN anomaly.table_progress.last_error IS 'the last error that froze the table';
 COMMENT ON COLUMN anomaly.table_progress.last_error_at IS 'and when';

@@ -1,5 +1,5 @@
 // Settings pinned at the creation of a continuous table.
-#include "pg/settings.h"
+#include "pg/pinned_settings.h"
 
 namespace anomaly::pg {
 
@@ -20,8 +20,8 @@ Datum current_settings() {
 
 int apply_settings(const char* json) {
     const int nest_level = NewGUCNestLevel();
-    const Datum settings = DirectFunctionCall1(jsonb_in, CStringGetDatum(json));
-    JsonbIterator* iterator = JsonbIteratorInit(&DatumGetJsonbP(settings)->root);
+    const Datum pinned = DirectFunctionCall1(jsonb_in, CStringGetDatum(json));
+    JsonbIterator* iterator = JsonbIteratorInit(&DatumGetJsonbP(pinned)->root);
     JsonbValue value;
     char* name = NULL;
     JsonbIteratorToken token;

@@ -1,0 +1,220 @@
+// One commit of a reader: the rows, state, positions, late rows and dead letters of its tables, then
+// what their rules found and the events, in one transaction.
+#include "pg/stream_run.h"
+
+#include "pg/call.h"
+#include "pg/continuous_ddl.h"
+#include "pg/event_log.h"
+#include "pg/extension_lock.h"
+#include "pg/progress.h"
+#include "pg/rule_set.h"
+#include "pg/shmem.h"
+#include "pg/subtransaction.h"
+#include "pg/table_writer.h"
+
+namespace anomaly::pg {
+
+namespace {
+
+struct Commit {
+    StreamRun* run;
+    RunReader* reader;
+    MemoryContext context;  // for what outlives the tables' subtransactions
+    List* findings;
+    RunTable* waits_for;  // somebody holds a lock on this one
+    int64 last_seq;
+    int64 event_count;
+};
+
+// Tables first, in order of their oids (as they were loaded), and never waiting while another one
+// is held: a user who locks two of them can never be in a deadlock with us.
+bool lock_tables(Commit* commit) {
+    for (int t = 0; t < commit->run->table_count; t++) {
+        RunTable* table = &commit->run->tables[t];
+        if (table->reader != commit->reader) continue;
+        if (!ConditionalLockRelationOid(table->relid, RowExclusiveLock)) {
+            commit->waits_for = table;
+            return false;
+        }
+    }
+    return true;
+}
+
+// Waits for the lock alone, in a transaction without others, visibly.
+void wait_for_lock(const RunTable* table) {
+    publish_state(StreamState::kWaitingForLock);
+    StartTransactionCommand();
+    LockRelationOid(table->relid, RowExclusiveLock);
+    CommitTransactionCommand();
+    publish_state(StreamState::kRunning);
+}
+
+// ---- one table ----
+
+struct TablePart {
+    Commit* commit;
+    RunTable* table;
+    const TableChanges* changes;
+    int64 rows_written;
+    List* findings;
+};
+
+// Rows, triggers and rules are the owner's: everything of his happens before his rights are given
+// up, deferred constraints and triggers included (they were set immediate).
+void write_as_owner(TablePart* part) {
+    Oid user;
+    int context;
+    GetUserIdAndSecContext(&user, &context);
+    SetUserIdAndSecContext(part->table->owner, context | SECURITY_LOCAL_USERID_CHANGE);
+    allow_table_writes(true);
+    SPI_connect();
+    if (collect_changes(part->table->writer, part->changes) > 0 || part->changes->row_count > 0) {
+        part->rows_written = write_changes(part->table->writer);
+    }
+    allow_table_writes(false);
+    CommandCounterIncrement();
+    evaluate_rules(part->table->rules, part->commit->context, &part->findings);
+    SPI_finish();
+    SetUserIdAndSecContext(user, context);
+}
+
+void write_records(const TablePart* part) {
+    const TableChanges* changes = part->changes;
+    const RecordSource source = {part->commit->run->stream, part->table->relid,
+                                 part->commit->run->definition->spec.topic};
+    store_checkpoint(part->table->relid, changes);
+    store_late_rows(&source, changes->late_rows, changes->late_row_count);
+    store_dead_letters(&source, changes->dead_letters, changes->dead_letter_count);
+    const char* error = NULL;
+    const int64 errors =
+        changes->row_count > 0 ? writer_error_count(part->table->writer, &error) : 0;
+    const ProgressCounts counts = {part->rows_written, changes->late_row_count,
+                                   changes->dead_letter_count, errors, error,
+                                   part->table->close_requested};
+    store_progress(part->table->relid, &changes->progress, &counts);
+}
+
+void table_step(void* opaque) {
+    TablePart* part = static_cast<TablePart*>(opaque);
+    if (!is_continuous_table(part->table->relid)) {
+        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+                        errmsg("it is no longer a continuous table")));
+    }
+    if (part->changes->row_count > 0) write_as_owner(part);
+    SPI_connect();
+    write_records(part);
+    if (part->changes->row_count > 0) store_rule_outcomes(part->table->rules);
+    SPI_finish();
+}
+
+// Freezes the table at its committed position; it is tried again later by a reader of its own.
+void freeze_table(RunTable* table, const char* error) {
+    constexpr int64 kFirstRetryUs = 200000;
+    constexpr int64 kLastRetryUs = 60000000;
+    const int shift = Min(table->failures, 10);
+    table->failures++;
+    table->retry_at_us = now_us() + Min(kFirstRetryUs << shift, kLastRetryUs);
+    SPI_connect();
+    store_failure(table->relid, error);
+    SPI_finish();
+    if (table->failures == 1) {
+        ereport(LOG, (errmsg("continuous table \"%s\" is failing: %s", get_rel_name(table->relid),
+                             error),
+                      errdetail("It stays at its position and is tried again.")));
+    }
+}
+
+void commit_table(Commit* commit, RunTable* table) {
+    TablePart part = {commit, table, bridge::ingest_changes(commit->reader->ingest, table->index),
+                      0, NIL};
+    ErrorData* error = run_in_subtransaction(table_step, &part);
+    allow_table_writes(false);
+    if (error == NULL) {
+        table->failures = 0;
+        const MemoryContext caller = MemoryContextSwitchTo(commit->context);
+        commit->findings = list_concat(commit->findings, part.findings);
+        MemoryContextSwitchTo(caller);
+        return;
+    }
+    bridge::ingest_remove_table(commit->reader->ingest, table->index);
+    table->reader = NULL;
+    freeze_table(table, error->message);
+    FreeErrorData(error);
+}
+
+void write_stream_records(const Commit* commit, const LostRecords* lost) {
+    RecordSource source = {commit->run->stream, InvalidOid, commit->run->definition->spec.topic};
+    const DeadLetter* letters = NULL;
+    int32 count = 0;
+    bridge::ingest_dead_letters(commit->reader->ingest, &letters, &count);
+    SPI_connect();
+    store_dead_letters(&source, letters, count);
+    for (int t = 0; t < commit->run->table_count && lost->count > 0; t++) {
+        if (commit->run->tables[t].reader != commit->reader) continue;
+        source.table = commit->run->tables[t].relid;
+        store_lost_ranges(&source, lost->ranges, lost->count);
+    }
+    SPI_finish();
+}
+
+void write_all(Commit* commit) {
+    ConstraintsSetStmt* all_immediate = makeNode(ConstraintsSetStmt);
+    AfterTriggerSetState(all_immediate);
+    for (int t = 0; t < commit->run->table_count; t++) {
+        RunTable* table = &commit->run->tables[t];
+        if (table->reader == commit->reader) commit_table(commit, table);
+    }
+    write_stream_records(commit, commit->reader->lost);
+    SPI_connect();
+    commit->event_count = write_events(commit->findings, &commit->last_seq);
+    SPI_finish();
+}
+
+// Without events a crash may forget the commit: rows and positions go together, and the messages
+// are read again. With events it must be on disk before anyone hears of it.
+void choose_durability(const Commit* commit) {
+    if (commit->event_count == 0) {
+        set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
+                          GUC_ACTION_LOCAL, true, 0, false);
+    }
+}
+
+void finish(Commit* commit) {
+    RunReader* reader = commit->reader;
+    check(bridge::ingest_committed(reader->ingest));
+    reader->last_commit_us = now_us();
+    reader->rows_since_commit = 0;
+    reader->wants_commit = false;
+    reader->lost->count = 0;
+    for (int t = 0; t < commit->run->table_count; t++) {
+        if (commit->run->tables[t].reader == reader) commit->run->tables[t].close_requested = false;
+    }
+    pgstat_report_stat(true);
+    broadcast_commit();
+    notify_events(commit->last_seq, commit->event_count);
+}
+
+}  // namespace
+
+bool commit_reader(StreamRun* run, RunReader* reader) {
+    check(bridge::ingest_prepare_commit(reader->ingest, now_us()));
+    const MemoryContext caller = CurrentMemoryContext;
+    Commit commit = {};
+    commit.run = run;
+    commit.reader = reader;
+    for (;;) {
+        if (!begin_extension_transaction()) return false;
+        if (lock_tables(&commit)) break;
+        AbortCurrentTransaction();
+        wait_for_lock(commit.waits_for);
+    }
+    commit.context = CurTransactionContext;
+    write_all(&commit);
+    choose_durability(&commit);
+    end_extension_transaction();
+    MemoryContextSwitchTo(caller);
+    finish(&commit);
+    return true;
+}
+
+}  // namespace anomaly::pg

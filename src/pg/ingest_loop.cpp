@@ -1,0 +1,250 @@
+// The loop of a stream worker: poll, let PostgreSQL judge what only it can, commit, wait.
+#include "pg/ingest_loop.h"
+
+#include "pg/call.h"
+#include "pg/event_log.h"
+#include "pg/extension_lock.h"
+#include "pg/guc.h"
+#include "pg/shmem.h"
+#include "pg/stream_run.h"
+#include "pg/wait.h"
+
+namespace anomaly::pg {
+
+namespace {
+
+// A reader this close behind another one goes on to meet it.
+constexpr int64 kMeetWithinMessages = 100000;
+
+// ---- polling ----
+
+void keep_lost(RunReader* reader, const bridge::PollResult& result) {
+    LostRecords* lost = reader->lost;
+    for (int i = 0; i < result.lost_count && lost->count < static_cast<int>(lengthof(lost->ranges));
+         i++) {
+        char* reason = lost->reasons[lost->count];
+        strlcpy(reason, result.lost[i].reason, sizeof(lost->reasons[0]));
+        lost->ranges[lost->count] = result.lost[i];
+        lost->ranges[lost->count].reason = reason;
+        lost->count++;
+        reader->wants_commit = true;
+    }
+}
+
+void note_broker(RunReader* reader, const bridge::PollResult& result) {
+    if (result.broker == reader->broker) return;
+    reader->broker = result.broker;
+    if (result.broker == bridge::Broker::kUnreachable) {
+        publish_state(StreamState::kUnreachable);
+        if (publish_error(result.broker_error)) {
+            ereport(LOG, (errmsg("anomaly cannot reach the broker: %s", result.broker_error)));
+        }
+    } else if (result.broker == bridge::Broker::kReachable) {
+        publish_state(StreamState::kRunning);
+    }
+}
+
+void drain_log(RunReader* reader) {
+    char line[512];
+    int32 level = 0;
+    while (bridge::ingest_log(reader->ingest, line, sizeof(line), &level)) {
+        ereport(DEBUG1, (errmsg_internal("kafka: %s", line)));
+    }
+}
+
+// Returns true if there was a batch.
+bool poll_reader(RunReader* reader) {
+    bridge::PollResult result = {};
+    const int64 before = bridge::ingest_stats(reader->ingest).message_count;
+    check(bridge::ingest_poll(reader->ingest, now_us(), &result));
+    if (result.has_batch) referee_run(reader->referee, reader->ingest);
+    reader->rows_since_commit += bridge::ingest_stats(reader->ingest).message_count - before;
+    reader->wants_commit = reader->wants_commit || result.wants_commit || result.has_batch;
+    reader->drained = result.drained;
+    reader->deadline_us = result.deadline_us;
+    keep_lost(reader, result);
+    note_broker(reader, result);
+    drain_log(reader);
+    return result.has_batch;
+}
+
+// At once when nothing waits (latency); under load when there is enough, or it is time (throughput).
+bool commit_is_due(const RunReader* reader) {
+    if (!reader->wants_commit) return false;
+    return reader->drained || reader->rows_since_commit >= settings.commit_rows ||
+           now_us() - reader->last_commit_us >= settings.commit_interval_ms * INT64CONST(1000);
+}
+
+// ---- several readers ----
+
+bool has_tables(const StreamRun* run, const RunReader* reader) {
+    for (int t = 0; t < run->table_count; t++) {
+        if (run->tables[t].reader == reader) return true;
+    }
+    return false;
+}
+
+void close_empty_readers(StreamRun* run) {
+    for (int r = run->reader_count - 1; r >= 0; r--) {
+        RunReader* reader = run->readers[r];
+        if (has_tables(run, reader)) continue;
+        if (run->meeting[0] == reader || run->meeting[1] == reader) {
+            RunReader* other = run->meeting[run->meeting[0] == reader ? 1 : 0];
+            bridge::ingest_part(other->ingest);
+            run->meeting[0] = run->meeting[1] = NULL;
+        }
+        close_reader(run, reader);
+    }
+}
+
+// A reader that has nearly caught up with another one and this one read on to the same positions,
+// and are one from then on.
+void begin_meeting(StreamRun* run) {
+    if (run->meeting[0] != NULL) return;
+    for (int a = 0; a < run->reader_count; a++) {
+        for (int b = a + 1; b < run->reader_count; b++) {
+            RunReader* one = run->readers[a];
+            RunReader* other = run->readers[b];
+            const int64 apart = bridge::ingest_distance(one->ingest, other->ingest) +
+                                bridge::ingest_distance(other->ingest, one->ingest);
+            if (apart < 0 || apart > kMeetWithinMessages) continue;
+            bridge::ingest_meet(one->ingest, other->ingest);
+            run->meeting[0] = one;
+            run->meeting[1] = other;
+            return;
+        }
+    }
+}
+
+void end_meeting(StreamRun* run) {
+    if (run->meeting[0] == NULL) return;
+    if (!bridge::ingest_met(run->meeting[0]->ingest, run->meeting[1]->ingest)) return;
+    RunReader* to = run->meeting[0];
+    RunReader* from = run->meeting[1];
+    run->meeting[0] = run->meeting[1] = NULL;
+    join_readers(run, to, from);
+}
+
+// Failing tables whose time has come start again from their own position.
+bool retry_tables(StreamRun* run) {
+    for (int t = 0; t < run->table_count; t++) {
+        RunTable* table = &run->tables[t];
+        if (table->reader != NULL || table->retry_at_us > now_us()) continue;
+        if (!open_reader(run, &table, 1)) return false;
+    }
+    return true;
+}
+
+int64 next_retry_us(const StreamRun* run) {
+    int64 next = PG_INT64_MAX;
+    for (int t = 0; t < run->table_count; t++) {
+        if (run->tables[t].reader == NULL) next = Min(next, run->tables[t].retry_at_us);
+    }
+    return next;
+}
+
+// ---- start, wait, end ----
+
+// Tables at equal positions share a reader.
+bool open_readers(StreamRun* run) {
+    for (int t = 0; t < run->table_count; t++) {
+        if (!resolve_start(run, &run->tables[t])) return false;
+    }
+    RunTable** group = static_cast<RunTable**>(MemoryContextAlloc(
+        run->context, sizeof(RunTable*) * static_cast<Size>(run->table_count)));
+    for (int t = 0; t < run->table_count; t++) {
+        if (run->tables[t].reader != NULL) continue;
+        int count = 0;
+        for (int u = t; u < run->table_count; u++) {
+            if (run->tables[u].reader == NULL &&
+                at_equal_positions(&run->tables[t], &run->tables[u])) {
+                group[count++] = &run->tables[u];
+            }
+        }
+        if (!open_reader(run, group, count)) return false;
+    }
+    return true;
+}
+
+void publish_run(const StreamRun* run) {
+    StreamFigures figures = {};
+    for (int r = 0; r < run->reader_count; r++) {
+        const bridge::IngestStats stats = bridge::ingest_stats(run->readers[r]->ingest);
+        figures.message_count = Max(figures.message_count, stats.message_count);
+        figures.byte_count = Max(figures.byte_count, stats.byte_count);
+        figures.dead_letter_count = Max(figures.dead_letter_count, stats.dead_letter_count);
+        figures.memory_bytes += stats.memory_bytes;
+        figures.lag = Max(figures.lag, stats.lag);
+    }
+    figures.reader_count = run->reader_count;
+    publish_figures(figures);
+}
+
+void wait_for_work(const StreamRun* run) {
+    constexpr int kMaxFds = 32;
+    int fds[kMaxFds];
+    int count = 0;
+    int64 deadline = Min(notify_due_us(), next_retry_us(run));
+    for (int r = 0; r < run->reader_count; r++) {
+        if (count < kMaxFds) fds[count++] = bridge::ingest_fd(run->readers[r]->ingest);
+        deadline = Min(deadline, run->readers[r]->deadline_us);
+    }
+    pgstat_report_activity(STATE_IDLE, NULL);
+    wait_for_events(std::span<const int>(fds, static_cast<size_t>(count)), deadline);
+    pgstat_report_activity(STATE_RUNNING, "reading");
+}
+
+// One round over all readers. False: the extension is gone.
+bool work(StreamRun* run, bool* busy) {
+    *busy = false;
+    for (int r = 0; r < run->reader_count; r++) {
+        RunReader* reader = run->readers[r];
+        if (poll_reader(reader)) *busy = true;
+        if (!commit_is_due(reader)) continue;
+        if (!commit_reader(run, reader)) return false;
+        *busy = true;
+    }
+    close_empty_readers(run);
+    end_meeting(run);
+    begin_meeting(run);
+    return retry_tables(run);
+}
+
+// Reads until the catalog changes (true: load it again) or the extension is gone (false).
+bool run_until_reload(StreamRun* run) {
+    if (!open_readers(run)) return false;
+    publish_state(StreamState::kRunning);
+    for (;;) {
+        CHECK_FOR_INTERRUPTS();
+        if (reload_requested()) return true;
+        bool busy = false;
+        if (!work(run, &busy)) return false;
+        publish_run(run);
+        if (now_us() >= notify_due_us()) notify_pending();
+        if (!busy) wait_for_work(run);
+    }
+}
+
+bool load(StreamRun* run) {
+    if (!begin_extension_transaction()) return false;
+    const bool loaded = load_run(run);
+    end_extension_transaction();
+    return loaded;
+}
+
+}  // namespace
+
+void ingest_run(Oid stream) {
+    for (;;) {
+        StreamRun run = {};
+        run.stream = stream;
+        run.context =
+            AllocSetContextCreate(TopMemoryContext, "anomaly stream", ALLOCSET_DEFAULT_SIZES);
+        const bool again = load(&run) && run_until_reload(&run);
+        close_all_readers(&run);
+        MemoryContextDelete(run.context);
+        if (!again) return;
+    }
+}
+
+}  // namespace anomaly::pg

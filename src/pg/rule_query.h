@@ -1,0 +1,27 @@
+// The query that evaluates a rule over the rows of a commit.
+#pragma once
+
+#include "pg/definition.h"
+#include "pg/pg.h"
+
+namespace anomaly::pg {
+
+// Its columns, in order.
+enum RuleQueryColumn {
+    kRuleOrdinal = 1,
+    kRuleSeries,
+    kRuleWindowStart,
+    kRuleWindowEnd,
+    kRulePartition,
+    kRuleOffset,
+    kRuleSeverity,
+    kRuleValue,
+    kRuleThreshold,
+    kRuleMessage,
+};
+
+// `function` is qualified and quoted, `result` boolean, text or finding. Needs the table's lock.
+char* make_rule_query(Oid table, const TableDefinition* definition, const char* function,
+                      const char* result, bool on_close);
+
+}  // namespace anomaly::pg

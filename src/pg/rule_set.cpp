@@ -1,0 +1,238 @@
+// Loads and evaluates the rules of a continuous table.
+#include "pg/rule_set.h"
+
+#include "pg/guc.h"
+#include "pg/plan.h"
+#include "pg/rule_query.h"
+#include "pg/subtransaction.h"
+
+namespace anomaly::pg {
+
+namespace {
+
+// A rule may find this many things in one commit; the rest is an error of the rule.
+constexpr uint64 kMaxFindings = 10000;
+
+constexpr int kCancelAgainMs = 100;
+
+struct Rule {
+    char* name;
+    char* function;
+    char* result;
+    bool on_close;
+    char* query;        // NULL: not yet made
+    SPIPlanPtr plan;    // NULL: not yet prepared
+    int64 finding_count;  // of this commit
+    char* error;          // of this commit, NULL: none
+};
+
+TimeoutId rule_timeout = MAX_TIMEOUTS;
+
+// The rule's own time limit: a query cancel, again and again, since a rule may swallow one.
+void on_rule_timeout() {
+    InterruptPending = true;
+    QueryCancelPending = true;
+    SetLatch(MyLatch);
+}
+
+void start_time_limit() {
+    if (rule_timeout == MAX_TIMEOUTS) rule_timeout = RegisterTimeout(USER_TIMEOUT, on_rule_timeout);
+    enable_timeout_every(rule_timeout,
+                         TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+                                                     settings.rule_time_limit_ms),
+                         kCancelAgainMs);
+}
+
+void stop_time_limit() {
+    disable_timeout(rule_timeout, false);
+    QueryCancelPending = false;
+}
+
+}  // namespace
+
+struct RuleSet {
+    Oid table;
+    const TableDefinition* definition;
+    MemoryContext context;
+    Rule* rules;
+    int count;
+};
+
+RuleSet* load_rules(Oid table, const TableDefinition* definition) {
+    static Plan select = {"SELECT name, function, result, evaluate FROM anomaly.rule "
+                          "WHERE relid = $1 AND enabled ORDER BY name",
+                          NULL};
+    RuleSet* set = static_cast<RuleSet*>(palloc0(sizeof(RuleSet)));
+    set->table = table;
+    set->definition = definition;
+    set->context = CurrentMemoryContext;
+    const CatalogArgument argument = argument_oid(REGCLASSOID, table);
+    SPI_connect();
+    const uint64 count = run_plan(&select, &argument, 1, SPI_OK_SELECT);
+    const SPITupleTable* rows = SPI_tuptable;
+    const MemoryContext spi_context = MemoryContextSwitchTo(set->context);
+    set->rules = static_cast<Rule*>(palloc0(sizeof(Rule) * (count + 1)));
+    for (uint64 i = 0; i < count; i++) {
+        Rule* rule = &set->rules[i];
+        rule->name = SPI_getvalue(rows->vals[i], rows->tupdesc, 1);
+        rule->function = SPI_getvalue(rows->vals[i], rows->tupdesc, 2);
+        rule->result = SPI_getvalue(rows->vals[i], rows->tupdesc, 3);
+        rule->on_close = strcmp(SPI_getvalue(rows->vals[i], rows->tupdesc, 4), "close") == 0;
+    }
+    set->count = static_cast<int>(count);
+    MemoryContextSwitchTo(spi_context);
+    SPI_finish();
+    return set;
+}
+
+namespace {
+
+struct Evaluation {
+    RuleSet* set;
+    Rule* rule;
+    MemoryContext target;
+    List* findings;
+};
+
+const char* text_at(HeapTuple row, TupleDesc descriptor, int column) {
+    return SPI_getvalue(row, descriptor, column);
+}
+
+Finding* make_finding(const Evaluation* evaluation, HeapTuple row, TupleDesc descriptor) {
+    Finding* finding = static_cast<Finding*>(palloc0(sizeof(Finding)));
+    bool is_null = false;
+    finding->rule = evaluation->rule->name;
+    finding->table_name = pstrdup(get_rel_name(evaluation->set->table));
+    finding->series =
+        datumCopy(SPI_getbinval(row, descriptor, kRuleSeries, &is_null), false, -1);
+    const Datum start = SPI_getbinval(row, descriptor, kRuleWindowStart, &is_null);
+    finding->has_window = !is_null;
+    if (finding->has_window) {
+        finding->window_start = DatumGetTimestampTz(start);
+        finding->window_end =
+            DatumGetTimestampTz(SPI_getbinval(row, descriptor, kRuleWindowEnd, &is_null));
+    }
+    const Datum partition = SPI_getbinval(row, descriptor, kRulePartition, &is_null);
+    finding->has_message = !is_null;
+    if (finding->has_message) {
+        finding->partition = DatumGetInt32(partition);
+        finding->offset = DatumGetInt64(SPI_getbinval(row, descriptor, kRuleOffset, &is_null));
+    }
+    finding->severity = text_at(row, descriptor, kRuleSeverity);
+    const Datum value = SPI_getbinval(row, descriptor, kRuleValue, &is_null);
+    finding->has_value = !is_null;
+    if (!is_null) finding->value = DatumGetFloat8(value);
+    const Datum threshold = SPI_getbinval(row, descriptor, kRuleThreshold, &is_null);
+    finding->has_threshold = !is_null;
+    if (!is_null) finding->threshold = DatumGetFloat8(threshold);
+    finding->message = text_at(row, descriptor, kRuleMessage);
+    return finding;
+}
+
+void prepare_rule(RuleSet* set, Rule* rule) {
+    if (rule->plan != NULL) return;
+    if (rule->query == NULL) {
+        const MemoryContext caller = MemoryContextSwitchTo(set->context);
+        rule->query = make_rule_query(set->table, set->definition, rule->function, rule->result,
+                                      rule->on_close);
+        MemoryContextSwitchTo(caller);
+    }
+    rule->plan = SPI_prepare(rule->query, 0, NULL);
+    if (rule->plan == NULL) {
+        elog(ERROR, "cannot prepare \"%s\": %s", rule->query, SPI_result_code_string(SPI_result));
+    }
+    SPI_keepplan(rule->plan);
+}
+
+void take_findings(Evaluation* evaluation) {
+    const SPITupleTable* rows = SPI_tuptable;
+    const MemoryContext caller = MemoryContextSwitchTo(evaluation->target);
+    int32 ordinal = -1;
+    int32 position = 0;
+    for (uint64 i = 0; i < SPI_processed; i++) {
+        bool is_null = false;
+        const int32 this_ordinal = DatumGetInt32(
+            SPI_getbinval(rows->vals[i], rows->tupdesc, kRuleOrdinal, &is_null));
+        position = this_ordinal == ordinal ? position + 1 : 0;
+        ordinal = this_ordinal;
+        Finding* finding = make_finding(evaluation, rows->vals[i], rows->tupdesc);
+        finding->position = position;
+        evaluation->findings = lappend(evaluation->findings, finding);
+    }
+    MemoryContextSwitchTo(caller);
+}
+
+void evaluate_step(void* opaque) {
+    Evaluation* evaluation = static_cast<Evaluation*>(opaque);
+    // Read-only for the rest of this subtransaction: no statement of the rule may write.
+    XactReadOnly = true;
+    prepare_rule(evaluation->set, evaluation->rule);
+    PushActiveSnapshot(GetTransactionSnapshot());
+    const int result =
+        SPI_execute_plan(evaluation->rule->plan, NULL, NULL, true, kMaxFindings + 1);
+    PopActiveSnapshot();
+    if (result != SPI_OK_SELECT) {
+        elog(ERROR, "unexpected result %s of a rule", SPI_result_code_string(result));
+    }
+    if (SPI_processed > kMaxFindings) {
+        ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                        errmsg("rule found more than %llu things in one commit",
+                               static_cast<unsigned long long>(kMaxFindings))));
+    }
+    take_findings(evaluation);
+}
+
+void evaluate_rule(RuleSet* set, Rule* rule, MemoryContext target, List** findings) {
+    Evaluation evaluation = {set, rule, target, NIL};
+    start_time_limit();
+    ErrorData* error = run_in_subtransaction(evaluate_step, &evaluation, true);
+    stop_time_limit();
+    if (error != NULL) {
+        const MemoryContext caller = MemoryContextSwitchTo(target);
+        rule->error = error->sqlerrcode == ERRCODE_QUERY_CANCELED
+                          ? psprintf("did not end within %d ms", settings.rule_time_limit_ms)
+                          : pstrdup(error->message);
+        MemoryContextSwitchTo(caller);
+        FreeErrorData(error);
+        return;
+    }
+    rule->finding_count = list_length(evaluation.findings);
+    const MemoryContext caller = MemoryContextSwitchTo(target);
+    *findings = list_concat(*findings, evaluation.findings);
+    MemoryContextSwitchTo(caller);
+}
+
+}  // namespace
+
+void evaluate_rules(RuleSet* set, MemoryContext target, List** findings) {
+    for (int i = 0; i < set->count; i++) {
+        set->rules[i].finding_count = 0;
+        set->rules[i].error = NULL;
+        evaluate_rule(set, &set->rules[i], target, findings);
+    }
+}
+
+void store_rule_outcomes(RuleSet* set) {
+    static Plan update_findings = {
+        "UPDATE anomaly.rule SET findings = findings + $2 WHERE name = $1", NULL};
+    static Plan update_error = {
+        "UPDATE anomaly.rule SET errors = errors + 1, last_error = $2, "
+        "last_error_at = pg_catalog.clock_timestamp() WHERE name = $1",
+        NULL};
+    for (int i = 0; i < set->count; i++) {
+        Rule* rule = &set->rules[i];
+        if (rule->error != NULL) {
+            const CatalogArgument arguments[] = {argument_text(rule->name),
+                                                 argument_text(rule->error)};
+            run_plan(&update_error, arguments, lengthof(arguments), SPI_OK_UPDATE);
+        } else if (rule->finding_count > 0) {
+            const CatalogArgument arguments[] = {argument_text(rule->name),
+                                                 argument_int8(rule->finding_count)};
+            run_plan(&update_findings, arguments, lengthof(arguments), SPI_OK_UPDATE);
+        }
+        rule->error = NULL;
+        rule->finding_count = 0;
+    }
+}
+
+}  // namespace anomaly::pg

@@ -1,0 +1,188 @@
+// Opens, joins and closes the readers of a stream worker.
+#include "bridge/topic.h"
+
+#include "pg/call.h"
+#include "pg/extension_lock.h"
+#include "pg/guc.h"
+#include "pg/progress.h"
+#include "pg/stream_run.h"
+#include "pg/wait.h"
+
+namespace anomaly::pg {
+
+namespace {
+
+constexpr int kTopicQuestionMs = 10000;
+
+// The name says what the broker's own logs and tools show of us.
+bridge::IngestOptions ingest_options(const StreamDefinition* definition) {
+    bridge::IngestOptions options = {};
+    options.properties = definition->properties;
+    options.property_count = definition->property_count;
+    options.batch_rows = settings.batch_rows;
+    options.batch_bytes = static_cast<int64_t>(settings.batch_kb) * 1024;
+    return options;
+}
+
+RunReader* make_reader(StreamRun* run) {
+    MemoryContext context =
+        AllocSetContextCreate(run->context, "anomaly reader", ALLOCSET_DEFAULT_SIZES);
+    RunReader* reader = static_cast<RunReader*>(MemoryContextAllocZero(context, sizeof(RunReader)));
+    reader->context = context;
+    reader->lost =
+        static_cast<LostRecords*>(MemoryContextAllocZero(context, sizeof(LostRecords)));
+    reader->last_commit_us = now_us();
+    reader->deadline_us = PG_INT64_MAX;
+    return reader;
+}
+
+void add_expressions(RunReader* reader, const RunTable* table) {
+    for (int e = 0; e < expression_count(table->definition); e++) {
+        const Expr* expr = expression_at(table->definition, e);
+        if (expr == NULL) continue;
+        referee_add_expression(reader->referee, table->index, e, expr,
+                               table->definition->stream_varno);
+    }
+}
+
+void renew_expressions(StreamRun* run, RunReader* reader) {
+    referee_clear_expressions(reader->referee);
+    for (int t = 0; t < run->table_count; t++) {
+        if (run->tables[t].reader == reader) add_expressions(reader, &run->tables[t]);
+    }
+}
+
+void add_table(RunReader* reader, RunTable* table) {
+    check(bridge::ingest_add_table(reader->ingest, *table->spec, table->progress, &table->index));
+    restore_checkpoint(table->relid, reader->ingest, table->index);
+    table->reader = reader;
+    add_expressions(reader, table);
+    if (table->close_requested) bridge::ingest_close_windows(reader->ingest, table->index);
+}
+
+void remove_from_list(StreamRun* run, RunReader* reader) {
+    int kept = 0;
+    for (int r = 0; r < run->reader_count; r++) {
+        if (run->readers[r] != reader) run->readers[kept++] = run->readers[r];
+    }
+    run->reader_count = kept;
+}
+
+}  // namespace
+
+bool open_reader(StreamRun* run, RunTable** tables, int count) {
+    if (!begin_extension_transaction()) return false;
+    const MemoryContext caller = MemoryContextSwitchTo(run->context);
+    RunReader* reader = make_reader(run);
+    reader->referee = referee_create(run->definition, run->definition->owner, reader->context);
+    check(bridge::ingest_open(run->definition->spec, ingest_options(run->definition),
+                              &reader->ingest));
+    run->readers[run->reader_count++] = reader;
+    for (int t = 0; t < count; t++) {
+        load_progress(tables[t]->relid, &tables[t]->progress);
+        add_table(reader, tables[t]);
+    }
+    const TableProgress* from = &tables[0]->progress;
+    check(bridge::ingest_start(reader->ingest, from->partitions, from->partition_count,
+                               kOffsetBeginning));
+    MemoryContextSwitchTo(caller);
+    end_extension_transaction();
+    return true;
+}
+
+void close_reader(StreamRun* run, RunReader* reader) {
+    remove_from_list(run, reader);
+    bridge::ingest_close(reader->ingest);
+    forget_waited_fds();
+    MemoryContextDelete(reader->context);
+}
+
+void close_all_readers(StreamRun* run) {
+    while (run->reader_count > 0) close_reader(run, run->readers[0]);
+}
+
+void join_readers(StreamRun* run, RunReader* to, RunReader* from) {
+    int32 moved_by = 0;
+    check(bridge::ingest_join(to->ingest, from->ingest, &moved_by));
+    for (int t = 0; t < run->table_count; t++) {
+        RunTable* table = &run->tables[t];
+        if (table->reader != from) continue;
+        table->reader = to;
+        table->index += moved_by;
+    }
+    renew_expressions(run, to);
+    close_reader(run, from);
+}
+
+bool at_equal_positions(const RunTable* a, const RunTable* b) {
+    if (a->progress.partition_count != b->progress.partition_count) return false;
+    for (int i = 0; i < a->progress.partition_count; i++) {
+        if (a->progress.partitions[i].partition != b->progress.partitions[i].partition ||
+            a->progress.partitions[i].next_offset != b->progress.partitions[i].next_offset) {
+            return false;
+        }
+    }
+    return true;
+}
+
+namespace {
+
+// Waits for the broker as long as it takes; only the broker knows where the topic ends.
+const bridge::PartitionEnds* ask_ends(const StreamDefinition* definition,
+                                      bridge::TopicEnds** ends, int32* count) {
+    const bridge::PartitionEnds* partitions = NULL;
+    for (;;) {
+        check(bridge::topic_ends_open(definition->spec.topic, definition->properties,
+                                      definition->property_count, kTopicQuestionMs, ends));
+        bool done = false;
+        bridge::Status status;
+        do {
+            wait_for_events(bridge::topic_ends_fd(*ends), PG_INT64_MAX);
+            status = bridge::topic_ends_result(*ends, &done, &partitions, count);
+        } while (status.ok() && !done);
+        forget_waited_fds();
+        if (status.ok()) return partitions;
+        publish_unreachable(status.text);
+        bridge::topic_ends_close(*ends);
+    }
+}
+
+PartitionProgress start_at(int32 partition, int64 offset) {
+    return {partition, offset, -1, 0, kNoTime};
+}
+
+}  // namespace
+
+bool resolve_start(StreamRun* run, RunTable* table) {
+    if (table->progress.partition_count > 0 || table->progress.sequence > 0) return true;
+    const Startup startup =
+        table->start != NULL ? parse_startup(table->start) : run->definition->startup;
+    if (startup.kind == StartupKind::kEarliest) return true;
+    TableProgress progress = table->progress;
+    PartitionProgress* partitions = NULL;
+    bridge::TopicEnds* ends = NULL;
+    if (startup.kind == StartupKind::kOffsets) {
+        progress.partitions = startup.partitions;
+        progress.partition_count = startup.partition_count;
+    } else {
+        int32 count = 0;
+        const bridge::PartitionEnds* found = ask_ends(run->definition, &ends, &count);
+        partitions = static_cast<PartitionProgress*>(MemoryContextAllocZero(
+            run->context, sizeof(PartitionProgress) * static_cast<Size>(count + 1)));
+        for (int i = 0; i < count; i++) {
+            partitions[i] = start_at(found[i].partition, found[i].high);
+        }
+        bridge::topic_ends_close(ends);
+        progress.partitions = partitions;
+        progress.partition_count = count;
+    }
+    if (!begin_extension_transaction()) return false;
+    SPI_connect();
+    store_start(table->relid, &progress);
+    SPI_finish();
+    end_extension_transaction();
+    table->progress = progress;
+    return true;
+}
+
+}  // namespace anomaly::pg
