@@ -56,6 +56,12 @@ struct Column {
         cells[static_cast<size_t>(row) * 2 + 1] = value.size();
         nulls[static_cast<size_t>(row)] = 0;
     }
+    void set_null(int32_t row) {
+        auto width = static_cast<size_t>(stride(type));
+        auto at = static_cast<size_t>(row);
+        for (size_t c = 0; c < width; c++) cells[at * width + c] = 0;
+        nulls[at] = 1;
+    }
     int64_t int_at(int32_t row) const {
         return static_cast<int64_t>(cells[static_cast<size_t>(row)]);
     }

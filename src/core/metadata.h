@@ -1,0 +1,43 @@
+// The columns of a stream that come from a message's envelope (topic, partition, offset, timestamp,
+// key) and not from its value. The same for every format. One owner, one thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/column.h"
+#include "core/message.h"
+#include "core/row_state.h"
+#include "core/spec.h"
+
+namespace anomaly {
+
+class MetadataColumns {
+  public:
+    // database_is_utf8: otherwise a key that is not ASCII is no text.
+    MetadataColumns(const StreamSpec& stream, bool database_is_utf8);
+
+    // Fills the used metadata columns (which have a row for each message, all NULL) and marks rows
+    // kBad whose envelope does not fit. Texts point into the batch and into this object.
+    void decode(const MessageBatch& batch, std::vector<Column>& columns,
+                std::vector<RowState>& rows) const;
+
+  private:
+    struct Item {
+        size_t column;
+        Source source;
+        bool not_null;
+        bool used;
+    };
+    // nullptr, or why the message is bad.
+    const char* decode_item(const Item& item, const MessageBatch& batch, int32_t row,
+                            Column& column) const;
+    const char* decode_key(const Item& item, const MessageBatch& batch, int32_t row,
+                           Column& column) const;
+
+    std::string topic_;
+    std::vector<Item> items_;
+    bool database_is_utf8_;
+};
+
+}  // namespace anomaly
