@@ -10,25 +10,12 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "core/message.h"
+#include "kafka/types.h"
 
 namespace anomaly::kafka {
-
-using Properties = std::vector<std::pair<std::string, std::string>>;
-
-constexpr int64_t kBeginning = -2;  // as librdkafka's logical offsets
-constexpr int64_t kEnd = -1;
-
-// Where a partition begins; also how far it was read.
-struct Start {
-    int32_t partition;
-    int64_t next_offset;  // first offset wanted, or kBeginning, kEnd
-    int64_t last_offset;  // of the last message taken in, -1: none; checked when it is still there
-    uint64_t last_hash;   // message_hash() of that message
-};
 
 enum class EventKind : uint8_t {
     kAssigned,        // offset = first wanted; those of the first discovery come all at once
@@ -46,7 +33,7 @@ struct Event {
     int64_t offset = -1;
     int64_t to_offset = -1;
     int64_t resume_offset = -1;  // kLostRange: less than offset when the topic was made again
-    std::string text;
+    std::string text{};
 };
 
 struct ReaderStats {
