@@ -24,7 +24,8 @@ constexpr Setting kDefaults[] = {
     // Each partition has a queue of its own, so these bounds count per partition.
     {"queued.min.messages", "20000"},
     {"queued.max.messages.kbytes", "8192"},
-    {"fetch.queue.backoff.ms", "20"},
+    // Older librdkafka takes this also as the pause after a queue was full.
+    {"fetch.error.backoff.ms", "20"},
     {"reconnect.backoff.max.ms", "1000"},
     {"topic.metadata.refresh.interval.ms", "30000"},
     {"log_level", "4"},
@@ -57,6 +58,11 @@ void Deleter::operator()(rd_kafka_t* client) const {
 void LogRing::add(int level, const char* line) noexcept {
     try {
         const std::scoped_lock lock(mutex_);
+        // "[thrd:name]: " differs between threads that say the same.
+        const char* text = std::strstr(line, "]: ");
+        if (text == nullptr) text = line;
+        if (last_ == text) return;
+        last_ = text;
         if (lines_.size() == kMaxLines) lines_.pop_front();
         lines_.emplace_back(level, std::string(line, strnlen(line, kMaxLineBytes)));
     } catch (const std::exception&) {

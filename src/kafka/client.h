@@ -60,6 +60,7 @@ class LogRing {
     static constexpr size_t kMaxLines = 200;
     static constexpr size_t kMaxLineBytes = 500;
     std::mutex mutex_;
+    std::string last_;  // the same line again is not news
     std::deque<std::pair<int, std::string>> lines_;
 };
 

@@ -32,6 +32,8 @@ class Partition {
     const Start& progress() const { return progress_; }
     int64_t queued() const;
 
+    // Whether take_eof() or take_trouble() would tell something.
+    bool has_news() const { return eof_pending_ || trouble_ != Trouble::kNone; }
     // True once for each end that the broker confirmed and that no later message has outdated.
     bool take_eof();
     // Whether an end was confirmed and nothing has come since: only then a new one must be asked.

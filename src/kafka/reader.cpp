@@ -17,6 +17,8 @@ namespace {
 
 constexpr char kRefreshProperty[] = "topic.metadata.refresh.interval.ms";
 
+constexpr uint64_t kOne = 1;  // what an eventfd is written
+
 class EventFd {
   public:
     EventFd() : fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
@@ -26,6 +28,10 @@ class EventFd {
     EventFd(const EventFd&) = delete;
     EventFd& operator=(const EventFd&) = delete;
     int get() const { return fd_; }
+    void fire() const {
+        // Fails only when the counter is full, and then it is readable anyway.
+        [[maybe_unused]] const ssize_t size = write(fd_, &kOne, sizeof kOne);
+    }
     void clear() const {
         uint64_t count;
         [[maybe_unused]] const ssize_t size = read(fd_, &count, sizeof count);
@@ -53,7 +59,6 @@ struct Reader::Impl {
           client(make_consumer(properties, log)),
           queue(rd_kafka_queue_get_consumer(client.get())),
           control(client.get(), topic, fd.get(), refresh_ms(properties)) {
-        static constexpr uint64_t kOne = 1;
         rd_kafka_queue_io_event_enable(queue.get(), fd.get(), &kOne, sizeof kOne);
     }
 
@@ -234,6 +239,7 @@ int32_t Reader::pull(int32_t partition, MessageBatch& batch, int32_t max_rows, i
     if (found == nullptr) return 0;
     const size_t before = batch.bytes();
     const int32_t count = found->pull(batch, max_rows, max_bytes);
+    if (found->has_news()) impl_->fd.fire();
     impl_->totals.message_count += count;
     impl_->totals.byte_count += static_cast<int64_t>(batch.bytes() - before);
     return count;

@@ -3,8 +3,10 @@
 // Everything here is called on one thread (the caller's) and never blocks; what must wait for the
 // broker happens on a control thread of our own. Offsets are Kafka's. May not know PostgreSQL.
 //
-// The rule for waiting: call events() first (it also clears fd), then pull() until every partition
-// of interest gave nothing, then wait on fd: it fires when a queue goes from empty to non-empty.
+// The rule for waiting: call events() (it also clears fd), then pull() until every partition of
+// interest has given nothing since, then wait on fd. It fires when a queue goes from empty to
+// non-empty, and when pull() has found something for events() to tell. Whoever calls events() and
+// waits without having pulled in between may miss a message.
 #pragma once
 
 #include <cstdint>
