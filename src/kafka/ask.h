@@ -1,0 +1,36 @@
+// Questions to the broker that block until it answers: for threads of our own only.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kafka/client.h"
+#include "kafka/types.h"
+
+namespace anomaly::kafka {
+
+// One question never takes longer, so that a thread can be stopped within about this time.
+constexpr int kAskMs = 800;
+
+enum class Answer : uint8_t {
+    kGiven,
+    kMissing,      // the topic does not exist, or is not ours to see
+    kUnavailable,  // it exists, but just now there is no leader to ask
+    kUnreachable,  // no broker answers
+};
+
+struct Partitions {
+    Answer answer;
+    std::vector<int32_t> numbers;  // ascending
+    std::string text;              // why not
+};
+Partitions ask_partitions(rd_kafka_t* client, const std::string& topic, int time_ms);
+
+struct EndsAnswer {
+    Answer answer;
+    Ends ends;
+    std::string text;
+};
+EndsAnswer ask_ends(rd_kafka_t* client, const std::string& topic, int32_t partition, int time_ms);
+
+}  // namespace anomaly::kafka

@@ -1,0 +1,115 @@
+#include "kafka/client.h"
+
+#include <pthread.h>
+
+#include <cstring>
+
+namespace anomaly::kafka {
+namespace {
+
+constexpr size_t kErrorBytes = 512;
+
+struct Setting {
+    const char* name;
+    const char* value;
+};
+
+// What a user may override.
+constexpr Setting kDefaults[] = {
+    {"client.id", "anomaly"},
+    {"group.id", "anomaly"},
+    {"isolation.level", "read_committed"},
+    // An end of a partition is known only after a fetch has come back empty.
+    {"fetch.wait.max.ms", "100"},
+    // Each partition has a queue of its own, so these bounds count per partition.
+    {"queued.min.messages", "20000"},
+    {"queued.max.messages.kbytes", "8192"},
+    // Older librdkafka takes this also as the pause after a queue was full.
+    {"fetch.error.backoff.ms", "20"},
+    {"reconnect.backoff.max.ms", "1000"},
+    {"topic.metadata.refresh.interval.ms", "30000"},
+    {"log_level", "4"},
+};
+
+// What the reader relies on.
+constexpr Setting kFixed[] = {
+    {"enable.auto.commit", "false"},       {"enable.auto.offset.store", "false"},
+    {"enable.partition.eof", "true"},      {"auto.offset.reset", "error"},
+    {"allow.auto.create.topics", "false"},
+};
+
+void set(rd_kafka_conf_t* conf, const char* name, const char* value) {
+    char error[kErrorBytes] = {};
+    if (rd_kafka_conf_set(conf, name, value, error, sizeof error) != RD_KAFKA_CONF_OK)
+        throw PropertyError(name, error);
+}
+
+void store_log(const rd_kafka_t* client, int level, const char* facility, const char* text) {
+    (void)facility;
+    static_cast<LogRing*>(rd_kafka_opaque(client))->add(level, text);
+}
+
+}  // namespace
+
+void Deleter::operator()(rd_kafka_t* client) const {
+    rd_kafka_destroy_flags(client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
+void LogRing::add(int level, const char* line) noexcept {
+    try {
+        const std::scoped_lock lock(mutex_);
+        // "[thrd:name]: " differs between threads that say the same.
+        const char* text = std::strstr(line, "]: ");
+        if (text == nullptr) text = line;
+        if (last_ == text) return;
+        last_ = text;
+        if (lines_.size() == kMaxLines) lines_.pop_front();
+        lines_.emplace_back(level, std::string(line, strnlen(line, kMaxLineBytes)));
+    } catch (const std::exception&) {
+        // No memory for a log line: it is lost, which the caller's thread will notice by itself.
+    }
+}
+
+bool LogRing::next(std::string& line, int& level) {
+    const std::scoped_lock lock(mutex_);
+    if (lines_.empty()) return false;
+    level = lines_.front().first;
+    line = std::move(lines_.front().second);
+    lines_.pop_front();
+    return true;
+}
+
+SignalBlock::SignalBlock() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &saved_);
+}
+
+SignalBlock::~SignalBlock() {
+    pthread_sigmask(SIG_SETMASK, &saved_, nullptr);
+}
+
+void check_property(const char* name, const char* value) {
+    const Owned<rd_kafka_conf_t> conf(rd_kafka_conf_new());
+    set(conf.get(), name, value);
+}
+
+Owned<rd_kafka_t> make_consumer(const Properties& properties, LogRing& log) {
+    Owned<rd_kafka_conf_t> conf(rd_kafka_conf_new());
+    for (const auto& [name, value] : kDefaults) set(conf.get(), name, value);
+    for (const auto& [name, value] : properties) set(conf.get(), name.c_str(), value.c_str());
+    for (const auto& [name, value] : kFixed) set(conf.get(), name, value);
+    rd_kafka_conf_set_opaque(conf.get(), &log);
+    rd_kafka_conf_set_log_cb(conf.get(), store_log);
+    rd_kafka_conf_set_events(conf.get(), RD_KAFKA_EVENT_ERROR);
+
+    char error[kErrorBytes] = {};
+    const SignalBlock block;
+    Owned<rd_kafka_t> client(rd_kafka_new(RD_KAFKA_CONSUMER, conf.get(), error, sizeof error));
+    if (!client) throw ClientError(error);
+    (void)conf.release();  // the client's now
+    rd_kafka_poll_set_consumer(client.get());
+    return client;
+}
+
+}  // namespace anomaly::kafka

@@ -1,0 +1,310 @@
+#include "kafka/reader.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <utility>
+
+#include "kafka/client.h"
+#include "kafka/control.h"
+#include "kafka/partition.h"
+
+namespace anomaly::kafka {
+namespace {
+
+constexpr char kRefreshProperty[] = "topic.metadata.refresh.interval.ms";
+
+constexpr uint64_t kOne = 1;  // what an eventfd is written
+
+class EventFd {
+  public:
+    EventFd() : fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+        if (fd_ < 0) throw ClientError("no eventfd");
+    }
+    ~EventFd() { close(fd_); }
+    EventFd(const EventFd&) = delete;
+    EventFd& operator=(const EventFd&) = delete;
+    int get() const { return fd_; }
+    void fire() const {
+        // Fails only when the counter is full, and then it is readable anyway.
+        [[maybe_unused]] const ssize_t size = write(fd_, &kOne, sizeof kOne);
+    }
+    void clear() const {
+        uint64_t count;
+        [[maybe_unused]] const ssize_t size = read(fd_, &count, sizeof count);
+    }
+
+  private:
+    int fd_;
+};
+
+// How often partitions that were added are looked for: as often as the client looks.
+int refresh_ms(const Properties& properties) {
+    int ms = 30000;
+    for (const auto& [name, value] : properties)
+        if (name == kRefreshProperty) ms = std::atoi(value.c_str());
+    return std::max(ms, 100);
+}
+
+}  // namespace
+
+// Declared in the order that matters at the end: the control thread stops first, then the
+// partitions let their queues go, then the client ends and with it all that writes to the fd.
+struct Reader::Impl {
+    Impl(std::string topic_name, const Properties& properties)
+        : topic(std::move(topic_name)),
+          client(make_consumer(properties, log)),
+          queue(rd_kafka_queue_get_consumer(client.get())),
+          control(client.get(), topic, fd.get(), refresh_ms(properties)) {
+        rd_kafka_queue_io_event_enable(queue.get(), fd.get(), &kOne, sizeof kOne);
+    }
+
+    void take_replies();
+    void take_reply(Reply& reply);
+    void take_started(Reply& reply);
+    void take_client_events();
+    void take_troubles();
+    void broker_down(std::string text);
+    void restart_all();
+    Partition* find(int32_t partition);
+    const Partition* find(int32_t partition) const;
+
+    const std::string topic;
+    EventFd fd;
+    LogRing log;
+    Owned<rd_kafka_t> client;
+    Owned<rd_kafka_queue_t> queue;  // what is no partition's own
+    std::map<int32_t, Partition> partitions;
+    std::vector<Event> pending;
+    bool down_told = false;
+    ReaderStats totals;
+    Control control;
+};
+
+Partition* Reader::Impl::find(int32_t partition) {
+    const auto found = partitions.find(partition);
+    return found == partitions.end() ? nullptr : &found->second;
+}
+
+const Partition* Reader::Impl::find(int32_t partition) const {
+    const auto found = partitions.find(partition);
+    return found == partitions.end() ? nullptr : &found->second;
+}
+
+// While no broker answers, the topic may be deleted and made again: what comes afterwards is
+// trusted only when the last message read is still the same.
+void Reader::Impl::broker_down(std::string text) {
+    for (auto& [number, partition] : partitions) partition.stop();
+    if (std::exchange(down_told, true)) return;
+    pending.push_back({.kind = EventKind::kBrokerDown, .text = std::move(text)});
+}
+
+void Reader::Impl::restart_all() {
+    for (auto& [number, partition] : partitions) {
+        partition.stop();
+        control.restart(partition.progress(), {});
+    }
+}
+
+void Reader::Impl::take_replies() {
+    std::vector<Reply> replies;
+    control.take(replies);
+    for (Reply& reply : replies) take_reply(reply);
+}
+
+void Reader::Impl::take_reply(Reply& reply) {
+    switch (reply.kind) {
+        case ReplyKind::kDown:
+            broker_down(std::move(reply.text));
+            break;
+        case ReplyKind::kUp:
+            down_told = false;
+            pending.push_back({.kind = EventKind::kBrokerUp});
+            restart_all();
+            break;
+        case ReplyKind::kMissing:
+            for (auto& [number, partition] : partitions) partition.stop();
+            pending.push_back({.kind = EventKind::kTopicMissing, .text = std::move(reply.text)});
+            break;
+        case ReplyKind::kFound:
+            restart_all();
+            break;
+        case ReplyKind::kStarted:
+            take_started(reply);
+            break;
+    }
+}
+
+void Reader::Impl::take_started(Reply& reply) {
+    const int32_t number = reply.begin.partition;
+    const auto [at, inserted] = partitions.try_emplace(number, reply.begin);
+    if (inserted) {
+        const auto kind = reply.is_new ? EventKind::kPartitionAdded : EventKind::kAssigned;
+        const int64_t first = reply.lost ? reply.lost_from : reply.begin.next_offset;
+        pending.push_back({.kind = kind, .partition = number, .offset = first});
+    }
+    if (reply.lost)
+        pending.push_back({.kind = EventKind::kLostRange,
+                           .partition = number,
+                           .offset = reply.lost_from,
+                           .to_offset = reply.lost_to,
+                           .resume_offset = reply.begin.next_offset,
+                           .text = std::move(reply.text)});
+    at->second.start(reply.begin, reply.verify, std::move(reply.queue));
+}
+
+void Reader::Impl::take_client_events() {
+    while (true) {
+        const Owned<rd_kafka_event_t> event(rd_kafka_queue_poll(queue.get(), 0));
+        if (!event) break;
+        if (rd_kafka_event_type(event.get()) != RD_KAFKA_EVENT_ERROR) continue;
+        const char* text = rd_kafka_event_error_string(event.get());
+        switch (rd_kafka_event_error(event.get())) {
+            case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+                broker_down(text);
+                control.probe(true);
+                break;
+            case RD_KAFKA_RESP_ERR__TRANSPORT:
+            case RD_KAFKA_RESP_ERR__RESOLVE:
+            case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+            case RD_KAFKA_RESP_ERR__SSL:
+                // One broker of several, perhaps: whether any answers is for the probe to say.
+                control.probe(false);
+                break;
+            default:
+                log.add(4, text);
+        }
+    }
+}
+
+void Reader::Impl::take_troubles() {
+    bool made_again = false;
+    for (auto& [number, partition] : partitions) {
+        std::string text;
+        switch (partition.take_trouble(text)) {
+            case Partition::Trouble::kNone:
+                break;
+            case Partition::Trouble::kOutOfRange:
+                control.restart(partition.progress(), {});
+                break;
+            case Partition::Trouble::kMadeAgain:
+                made_again = true;
+                partition.stop();
+                control.restart(partition.progress(), std::move(text));
+                break;
+        }
+    }
+    if (!made_again) return;
+    // Then the other partitions are others too: each is checked.
+    for (auto& [number, partition] : partitions) {
+        if (!partition.is_reading()) continue;
+        partition.stop();
+        control.restart(partition.progress(), {});
+    }
+}
+
+Reader::Reader(std::string topic, const Properties& properties)
+    : impl_(std::make_unique<Impl>(std::move(topic), properties)) {}
+
+Reader::~Reader() = default;
+
+int Reader::fd() const {
+    return impl_->fd.get();
+}
+
+void Reader::assign(std::vector<Start> starts, int64_t otherwise) {
+    impl_->control.discover(std::move(starts), otherwise);
+}
+
+void Reader::events(std::vector<Event>& out) {
+    impl_->fd.clear();
+    impl_->take_replies();
+    impl_->take_client_events();
+    impl_->take_troubles();
+    std::move(impl_->pending.begin(), impl_->pending.end(), std::back_inserter(out));
+    impl_->pending.clear();
+    for (auto& [number, partition] : impl_->partitions) {
+        if (!partition.take_eof()) continue;
+        out.push_back({.kind = EventKind::kEof,
+                       .partition = number,
+                       .offset = partition.progress().next_offset});
+    }
+}
+
+int32_t Reader::pull(int32_t partition, MessageBatch& batch, int32_t max_rows, int64_t max_bytes) {
+    Partition* found = impl_->find(partition);
+    if (found == nullptr) return 0;
+    const size_t before = batch.bytes();
+    const int32_t count = found->pull(batch, max_rows, max_bytes);
+    if (found->has_news()) impl_->fd.fire();
+    impl_->totals.message_count += count;
+    impl_->totals.byte_count += static_cast<int64_t>(batch.bytes() - before);
+    return count;
+}
+
+void Reader::set_limit(int32_t partition, int64_t offset) {
+    if (Partition* found = impl_->find(partition)) found->set_limit(offset);
+}
+
+void Reader::clear_limits() {
+    for (auto& [number, partition] : impl_->partitions) partition.set_limit(kNoLimit);
+}
+
+int64_t Reader::position(int32_t partition) const {
+    return progress(partition).next_offset;
+}
+
+Start Reader::progress(int32_t partition) const {
+    const Partition* found = impl_->find(partition);
+    if (found != nullptr) return found->progress();
+    Start none;
+    none.partition = partition;
+    return none;
+}
+
+void Reader::request_eof(int32_t partition) {
+    const Partition* found = impl_->find(partition);
+    if (found == nullptr || !found->rests_at_end()) return;
+    // A seek outdates at once what was fetched before it, and fetches anew from this position.
+    const Owned<rd_kafka_topic_partition_list_t> list(rd_kafka_topic_partition_list_new(1));
+    rd_kafka_topic_partition_list_add(list.get(), impl_->topic.c_str(), partition)->offset =
+        found->progress().next_offset;
+    const Owned<rd_kafka_error_t> error(
+        rd_kafka_seek_partitions(impl_->client.get(), list.get(), 0));
+}
+
+int64_t Reader::queued(int32_t partition) const {
+    const Partition* found = impl_->find(partition);
+    return found == nullptr ? 0 : found->queued();
+}
+
+ReaderStats Reader::stats() const {
+    ReaderStats out = impl_->totals;
+    int64_t waiting = 0;
+    bool known = !impl_->partitions.empty();
+    out.lag = 0;
+    for (const auto& [number, partition] : impl_->partitions) {
+        waiting += partition.queued();
+        int64_t low = 0;
+        int64_t high = -1;
+        rd_kafka_get_watermark_offsets(impl_->client.get(), impl_->topic.c_str(), number, &low,
+                                       &high);
+        if (high < 0) known = false;
+        out.lag += std::max<int64_t>(0, high - partition.progress().next_offset);
+    }
+    if (!known) out.lag = -1;
+    constexpr int64_t kOverheadBytes = 200;  // of the client, for each message that waits
+    const int64_t mean_bytes =
+        out.message_count > 0 ? out.byte_count / out.message_count : kOverheadBytes;
+    out.memory_bytes = waiting * (mean_bytes + kOverheadBytes);
+    return out;
+}
+
+bool Reader::next_log(std::string& line, int& level) {
+    return impl_->log.next(line, level);
+}
+
+}  // namespace anomaly::kafka

@@ -1,0 +1,97 @@
+// Reads one topic: one queue per partition, so that the caller chooses which partition to read on.
+//
+// Everything here is called on one thread (the caller's) and never blocks; what must wait for the
+// broker happens on a control thread of our own. Offsets are Kafka's. May not know PostgreSQL.
+//
+// The rule for waiting: call events() (it also clears fd), then pull() until every partition of
+// interest has given nothing since, then wait on fd. It fires when a queue goes from empty to
+// non-empty, and when pull() has found something for events() to tell. Whoever calls events() and
+// waits without having pulled in between may miss a message.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/message.h"
+#include "kafka/types.h"
+
+namespace anomaly::kafka {
+
+enum class EventKind : uint8_t {
+    kAssigned,        // offset = first wanted; those of the first discovery come all at once
+    kPartitionAdded,  // a partition that appeared later; offset = where it begins
+    kEof,             // all up to offset was pulled, and the broker says nothing follows
+    kLostRange,       // [offset, to_offset) is gone, text = why; reading goes on at resume_offset
+    kTopicMissing,    // the topic does not exist (yet); asked again by itself
+    kBrokerDown,      // text = why
+    kBrokerUp,        // the broker answered again, or for the first time
+};
+
+struct Event {
+    EventKind kind;
+    int32_t partition = -1;
+    int64_t offset = -1;
+    int64_t to_offset = -1;
+    int64_t resume_offset = -1;  // kLostRange: less than offset when the topic was made again
+    std::string text{};
+};
+
+struct ReaderStats {
+    int64_t message_count = 0;  // handed out since open
+    int64_t byte_count = 0;
+    int64_t memory_bytes = 0;  // an estimate of what waits in the client's queues
+    int64_t lag = -1;          // messages known to lie ahead, -1: not known
+};
+
+class Reader {
+  public:
+    // Throws PropertyError (client.h) for a property that the client library does not take.
+    Reader(std::string topic, const Properties& properties);
+    ~Reader();
+    Reader(const Reader&) = delete;
+    Reader& operator=(const Reader&) = delete;
+
+    int fd() const;
+
+    // Once. Finds the partitions, then begins; partitions that `starts` does not name begin at
+    // `otherwise` (an offset, kBeginning or kEnd).
+    void assign(std::vector<Start> starts, int64_t otherwise);
+
+    // Appends what has happened since the last call. A kEof comes out after the messages before
+    // it were pulled, and not at all when a later message was pulled meanwhile.
+    void events(std::vector<Event>& out);
+
+    // Appends messages of the partition to the batch, until it holds max_rows or about max_bytes
+    // in all; the caller calls batch.finish(). Returns how many; 0: none waits.
+    int32_t pull(int32_t partition, MessageBatch& batch, int32_t max_rows, int64_t max_bytes);
+
+    // pull() hands out nothing at or above the offset; once nothing lies below it, the partition's
+    // position is the limit.
+    void set_limit(int32_t partition, int64_t offset);
+    void clear_limits();
+
+    // First offset not handed out yet; kBeginning or kEnd until the partition is assigned.
+    int64_t position(int32_t partition) const;
+    // The same with the last message handed out and its hash: the next Start of the partition.
+    Start progress(int32_t partition) const;
+
+    // Makes the broker confirm the end with a fetch of its own: a new kEof follows, after the
+    // messages before it. Nothing to do where one is still to come.
+    void request_eof(int32_t partition);
+
+    // How many messages of the partition the client has fetched and not handed out.
+    int64_t queued(int32_t partition) const;
+
+    ReaderStats stats() const;
+
+    // Next log line of the client library; false: none. Level as syslog.
+    bool next_log(std::string& line, int& level);
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace anomaly::kafka
