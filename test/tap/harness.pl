@@ -14,31 +14,31 @@ my ($counts, $directory, @files) = @ARGV;
 die "usage: harness.pl COUNTS DIRECTORY FILE ...\n" unless @files;
 
 my $harness = TAP::Harness->new({
-	lib => [ split /:/, $ENV{PERL5LIB} // '' ],
-	merge => 0,
-	timer => 1,
-	failures => 1,
-	exec => sub { my ($self, $file) = @_; return $file =~ /\.pl$/ ? undef : [ 'bash', $file ] },
+    lib => [ split /:/, $ENV{PERL5LIB} // '' ],
+    merge => 0,
+    timer => 1,
+    failures => 1,
+    exec => sub { my ($self, $file) = @_; return $file =~ /\.pl$/ ? undef : [ 'bash', $file ] },
 });
 my ($passed, $failed) = (0, 0);
 
 for my $file (@files)
 {
-	my $name = basename($file) =~ s/\.[^.]*$//r;
-	my $own = "$directory/$name";
-	make_path("$own/tmp_check/log");
-	# PostgreSQL 15 reads TESTDIR, later versions the other two.
-	local $ENV{TESTDIR} = $own;
-	local $ENV{TESTDATADIR} = "$own/tmp_check";
-	local $ENV{TESTLOGDIR} = "$own/tmp_check/log";
+    my $name = basename($file) =~ s/\.[^.]*$//r;
+    my $own = "$directory/$name";
+    make_path("$own/tmp_check/log");
+    # PostgreSQL 15 reads TESTDIR, later versions the other two.
+    local $ENV{TESTDIR} = $own;
+    local $ENV{TESTDATADIR} = "$own/tmp_check";
+    local $ENV{TESTLOGDIR} = "$own/tmp_check/log";
 
-	my $result = $harness->runtests($file);
-	my $bad = $result->failed;
-	# A test that ended early, or without a plan, has failed as well, whatever it said before.
-	$bad++ if !$bad && !$result->all_passed;
-	$passed += $result->passed;
-	$failed += $bad;
-	show_logs("$own/tmp_check/log") if $bad;
+    my $result = $harness->runtests($file);
+    my $bad = $result->failed;
+    # A test that ended early, or without a plan, has failed as well, whatever it said before.
+    $bad++ if !$bad && !$result->all_passed;
+    $passed += $result->passed;
+    $failed += $bad;
+    show_logs("$own/tmp_check/log") if $bad;
 }
 
 open(my $out, '>>', $counts) or die "$counts: $!\n";
@@ -48,15 +48,15 @@ exit($failed ? 1 : 0);
 
 sub show_logs
 {
-	my ($logs) = @_;
-	for my $log (glob "$logs/*")
-	{
-		next unless -f $log && -s $log;
-		print "---- last lines of $log\n";
-		open(my $in, '<', $log) or next;
-		my @lines = <$in>;
-		print @lines > 40 ? @lines[ -40 .. -1 ] : @lines;
-		close($in);
-	}
-	return;
+    my ($logs) = @_;
+    for my $log (glob "$logs/*")
+    {
+        next unless -f $log && -s $log;
+        print "---- last lines of $log\n";
+        open(my $in, '<', $log) or next;
+        my @lines = <$in>;
+        print @lines > 40 ? @lines[ -40 .. -1 ] : @lines;
+        close($in);
+    }
+    return;
 }
