@@ -2,8 +2,8 @@
 # Both commands on a bare Debian: test/fresh.sh [bookworm|trixie] [demo|test [PART ...]]
 #
 # Makes a minimal Debian tree with debootstrap (kept in /var/tmp/anomaly-fresh for the next time),
-# puts the last commit into it, and runs demo/run.sh and test/run.sh there as root. The machine's own
-# apt and Maven settings are used. Needs root. Not part of the tests, it runs them.
+# puts the last commit into it, and runs demo/run.sh and test/run.sh there as root. The machine's
+# own apt and Maven settings are used. Needs root. Not part of the tests, it runs them.
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR
@@ -65,8 +65,9 @@ inside() {
         mount --rbind /dev "$tree/dev"
         mkdir -p "$tree/dev/shm"
         mount -t tmpfs tmpfs "$tree/dev/shm"
-        chroot "$tree" env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-            TERM=dumb http_proxy="${http_proxy-}" https_proxy="${https_proxy-}" \
+        chroot "$tree" env -i HOME=/root TERM=dumb \
+            PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+            http_proxy="${http_proxy-}" https_proxy="${https_proxy-}" \
             no_proxy="${no_proxy-}" MAVEN_OPTS="${MAVEN_OPTS-}" \
             bash -c "cd /home/anomaly && exec \"\$@\"" bash "$@" </dev/null' bash "$tree" "$@"
 }

@@ -73,30 +73,28 @@ check_sizes() {
     report "functions have at most 70 lines" "$(long_functions)"
 }
 
-# A function ends with a brace alone at the indentation at which it began; what ends there but is no
-# function (a namespace, a class) is left out.
+# A function begins where a statement at its indentation begins that opens a brace, and ends with a
+# brace alone at the same indentation. What is no function (a namespace, a class) is left out.
 long_functions() {
     # shellcheck disable=SC2016
     { cpp_files; shell_files; files .pm .pl; } | xargs -d '\n' -r awk '
-        FNR == 1 { delete start }
-        {
-            match($0, /^ */)
-            depth = RLENGTH
-            rest = substr($0, depth + 1)
-        }
-        depth > 4 || rest == "" { next }
-        rest ~ /^(namespace|class|struct|union|enum|typedef|extern "C" \{)/ {
+        FNR == 1 { delete start; delete open }
+        { match($0, /^ */); depth = RLENGTH; rest = substr($0, depth + 1) }
+        rest == "" { next }
+        depth <= 4 && rest ~ /^(namespace|class|struct|union|enum|typedef|extern "C" \{)/ {
             delete start[depth]
             next
         }
-        rest ~ /^}/ {
-            if (rest ~ /^}$/ && depth in start && FNR - start[depth] + 1 > 70)
+        depth <= 4 && rest ~ /^}/ {
+            if (rest == "}" && depth in start && FNR - start[depth] + 1 > 70)
                 print FILENAME ":" start[depth] ": " FNR - start[depth] + 1 " lines"
             delete start[depth]
+            delete open[depth]
             next
         }
-        rest ~ /^[A-Za-z_~]/ && !(depth in start) { start[depth] = FNR }
-        rest ~ /;$/ && depth in start && start[depth] == FNR { delete start[depth] }
+        depth <= 4 && rest ~ /^[A-Za-z_~]/ && !(depth in start) { start[depth] = FNR }
+        rest ~ /[{]$/ { for (d in start) open[d] = 1 }
+        rest ~ /;$/ { for (d in start) if (!(d in open)) delete start[d] }
     '
 }
 

@@ -105,7 +105,8 @@ sub create_rule
 CREATE TABLE cpu_thresholds (hostname text PRIMARY KEY, allowed_top int);
 INSERT INTO cpu_thresholds VALUES ('doc', 20), ('grumpy', 30), ('sleepy', 40), ('bashful', 60),
   ('happy', 70), ('sneezy', 80), ('dopey', 90);
-CREATE FUNCTION cpu_over_threshold(c cpu_agg) RETURNS SETOF anomaly.finding LANGUAGE sql STABLE AS $$
+CREATE FUNCTION cpu_over_threshold(c cpu_agg) RETURNS SETOF anomaly.finding
+LANGUAGE sql STABLE AS $$
   SELECT 'warning', c.usage_avg, t.allowed_top::float8,
          format('host:%s CPU: %s avg CPU value:%s over the threshold %s',
                 c.hostname, c.cpu, c.usage_avg, t.allowed_top)
