@@ -15,6 +15,7 @@ OBJS = $(below_objects) $(pg_objects)
 sql_sources = $(sort $(wildcard src/sql/*.sql))
 DATA_built = anomaly--$(EXTVERSION).sql
 
+# installcheck needs a running server with shared_preload_libraries = 'anomaly'.
 REGRESS = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
 REGRESS_OPTS = --inputdir=.
 
@@ -30,27 +31,40 @@ EXTRA_CLEAN = $(DATA_built) $(below_objects:.o=.d) $(pg_objects:.o=.d)
 
 include $(PGXS)
 
-SHLIB_LINK += -lrdkafka -lsimdjson -lpthread
+# Templates of the C++ library would be exported in spite of -fvisibility=hidden; not with the map.
+exports = src/pg/exports.map
+SHLIB_LINK += -lrdkafka -lsimdjson -lpthread -Wl,--version-script=$(exports)
+$(MODULE_big)$(DLSUFFIX): $(exports)
 # The C++ compiler links, or the C++ runtime is missing.
 override COMPILER = $(CXX) $(CXXFLAGS)
 
 own_cxxflags = -std=c++20 -O2 -g -fPIC -Wall -Wextra -Werror -Wshadow \
 	-fvisibility=hidden -fvisibility-inlines-hidden -MMD -MP -Isrc
-
 # Below the wall: exceptions on, no way to a server header.
-$(below_objects): %.o: %.cpp
-	$(CXX) $(own_cxxflags) -Wconversion -c -o $@ $<
-
+below_cxxflags = $(own_cxxflags) -Wconversion
 # Above it: server headers, no exceptions, no C++ runtime types.
+pg_cxxflags = $(own_cxxflags) -fno-exceptions -fno-rtti -isystem $(server_include) -D_GNU_SOURCE
+
+$(below_objects): %.o: %.cpp
+	$(CXX) $(below_cxxflags) -c -o $@ $<
+
 $(pg_objects): %.o: %.cpp
-	$(CXX) $(own_cxxflags) -fno-exceptions -fno-rtti -isystem $(server_include) \
-		-D_GNU_SOURCE -c -o $@ $<
+	$(CXX) $(pg_cxxflags) -c -o $@ $<
 
 $(DATA_built): $(sql_sources) anomaly.control
 	cat $(sql_sources) > $@
 
 -include $(below_objects:.o=.d) $(pg_objects:.o=.d)
 
-.PHONY: format
+.PHONY: format tidy print-below print-pg
 format:
-	git ls-files 'src/*.h' 'src/*.cpp' 'test/*.h' 'test/*.cpp' 'demo/*.cpp' | xargs clang-format-14 -i
+	git ls-files '*.h' '*.cpp' | xargs clang-format-14 -i
+
+tidy:
+	prove test/tidy.sh
+
+# For test/wall: the very flags of each side of the wall.
+print-below:
+	@echo $(CXX) $(below_cxxflags)
+print-pg:
+	@echo $(CXX) $(pg_cxxflags)

@@ -5,11 +5,11 @@
 #define ANOMALY_EXPORT extern "C" __attribute__((visibility("default")))
 
 // Declares and registers a function for LANGUAGE C: ANOMALY_FUNCTION(anomaly_x) { ... }
-#define ANOMALY_FUNCTION(name)                                          \
-    ANOMALY_EXPORT const Pg_finfo_record* pg_finfo_##name(void);        \
-    ANOMALY_EXPORT Datum name(PG_FUNCTION_ARGS);                        \
-    const Pg_finfo_record* pg_finfo_##name(void) {                      \
-        static const Pg_finfo_record my_finfo = {1};                    \
-        return &my_finfo;                                               \
-    }                                                                   \
+#define ANOMALY_FUNCTION(name)                                   \
+    ANOMALY_EXPORT const Pg_finfo_record* pg_finfo_##name(void); \
+    ANOMALY_EXPORT Datum name(PG_FUNCTION_ARGS);                 \
+    const Pg_finfo_record* pg_finfo_##name(void) {               \
+        static const Pg_finfo_record my_finfo = {1};             \
+        return &my_finfo;                                        \
+    }                                                            \
     Datum name([[maybe_unused]] PG_FUNCTION_ARGS)

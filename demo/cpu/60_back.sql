@@ -1,0 +1,3 @@
+\echo '-- And back.'
+UPDATE cpu_thresholds SET allowed_top = 90 WHERE hostname IN ('doc', 'dopey');
+UPDATE cpu_thresholds SET allowed_top = 80 WHERE hostname = 'sneezy';
