@@ -87,6 +87,7 @@ void broadcast_commit();
 void wake_launcher();
 void wake_manager(Oid database);
 void wake_stream(Oid database, Oid stream);
+void wake_all_streams(Oid database);
 // The launcher looks at this database again; it need not be woken besides.
 void tell_launcher(Oid database);
 // One database that the launcher was told of; InvalidOid: no more; kAllDatabases: any.

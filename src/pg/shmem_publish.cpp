@@ -165,6 +165,17 @@ void wake_stream(Oid database, Oid stream) {
     wake_key({database, stream});
 }
 
+void wake_all_streams(Oid database) {
+    if (shared == NULL) return;
+    LWLockAcquire(shared->lock, LW_SHARED);
+    for (int i = 0; i < shared->slot_count; i++) {
+        const WorkerSlot* slot = &shared->slots[i];
+        if (slot->key.database != database || !OidIsValid(slot->key.stream)) continue;
+        if (slot->latch != NULL) SetLatch(slot->latch);
+    }
+    LWLockRelease(shared->lock);
+}
+
 void wake_launcher() {
     if (shared == NULL) return;
     LWLockAcquire(shared->lock, LW_SHARED);
