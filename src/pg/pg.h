@@ -17,10 +17,12 @@ extern "C" {
 #include "access/reloptions.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_database.h"
@@ -44,6 +46,7 @@ extern "C" {
 #include "foreign/fdwapi.h"
 #include "foreign/foreign.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -70,6 +73,7 @@ extern "C" {
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
+#include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
@@ -86,3 +90,36 @@ extern "C" {
 }
 
 #include "pg/export.h"
+
+namespace anomaly::pg {
+
+// 16 replaced the pg_xxx_ownercheck family by one function.
+inline bool owns_object(Oid class_id, Oid object) {
+#if PG_VERSION_NUM >= 160000
+    return object_ownercheck(class_id, object, GetUserId());
+#else
+    return class_id == DatabaseRelationId ? pg_database_ownercheck(object, GetUserId())
+                                          : pg_class_ownercheck(object, GetUserId());
+#endif
+}
+
+// 17 hangs a wait event set on a resource owner (NULL: the session) instead of a memory context.
+inline WaitEventSet* create_wait_event_set(int event_count) {
+#if PG_VERSION_NUM >= 170000
+    return CreateWaitEventSet(NULL, event_count);
+#else
+    return CreateWaitEventSet(TopMemoryContext, event_count);
+#endif
+}
+
+// 17 brought transaction_timeout.
+#if PG_VERSION_NUM >= 170000
+constexpr bool kHasTransactionTimeout = true;
+#else
+constexpr bool kHasTransactionTimeout = false;
+#endif
+
+// Half-dropped databases (15.4 and later minor versions name it DATCONNLIMIT_INVALID_DB).
+constexpr int kInvalidDatabaseConnectionLimit = -2;
+
+}  // namespace anomaly::pg

@@ -1,0 +1,26 @@
+// The settings anomaly.*; see guc.cpp for unit, range and meaning of each. Read them anywhere above
+// the wall; core and kafka get them as parameters.
+#pragma once
+
+#include "pg/pg.h"
+
+namespace anomaly::pg {
+
+struct Settings {
+    bool paused;
+    bool notify;
+    int batch_rows;
+    int batch_kb;
+    int commit_interval_ms;
+    int commit_rows;
+    int memory_per_stream_mb;
+    int rule_time_limit_ms;
+    int max_streams;
+    int peek_time_limit_ms;
+};
+extern Settings settings;
+
+// From _PG_init.
+void define_settings();
+
+}  // namespace anomaly::pg

@@ -1,0 +1,29 @@
+// Entry of the library. Everything that needs shared memory, hooks or workers is set up only under
+// shared_preload_libraries; loaded later, the library merely lets its functions say so.
+#include "pg/extension_lock.h"
+#include "pg/guc.h"
+#include "pg/launcher.h"
+#include "pg/shmem.h"
+#include "pg/utility_hook.h"
+#include "pg/wake.h"
+
+extern "C" {
+// Declared first with the visibility that PG_MODULE_MAGIC does not give before PostgreSQL 16.
+__attribute__((visibility("default"))) const Pg_magic_struct* PG_MAGIC_FUNCTION_NAME(void);
+PG_MODULE_MAGIC;
+}
+
+ANOMALY_EXPORT void _PG_init(void) {
+    if (IsBinaryUpgrade || !process_shared_preload_libraries_in_progress) return;
+    anomaly::pg::define_settings();
+    anomaly::pg::install_shmem_hooks();
+    anomaly::pg::install_utility_hook();
+    anomaly::pg::install_extension_drop_hook();
+    anomaly::pg::register_launcher();
+}
+
+ANOMALY_FUNCTION(anomaly_extension_created) {
+    anomaly::pg::require_shmem();
+    anomaly::pg::tell_launcher_at_commit();
+    PG_RETURN_VOID();
+}

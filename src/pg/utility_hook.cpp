@@ -1,0 +1,76 @@
+// Sends utility statements that concern us to whoever knows about them.
+#include "pg/utility_hook.h"
+
+#include "pg/database_hold.h"
+#include "pg/shmem.h"
+#include "pg/wake.h"
+
+namespace anomaly::pg {
+
+namespace {
+
+ProcessUtility_hook_type previous_hook = NULL;
+
+struct Call {
+    PlannedStmt* statement;
+    const char* query_string;
+    bool read_only_tree;
+    ProcessUtilityContext context;
+    ParamListInfo parameters;
+    QueryEnvironment* environment;
+    DestReceiver* destination;
+    QueryCompletion* completion;
+};
+
+void pass_on(const Call& call) {
+    ProcessUtility_hook_type next = previous_hook != NULL ? previous_hook : standard_ProcessUtility;
+    next(call.statement, call.query_string, call.read_only_tree, call.context, call.parameters,
+         call.environment, call.destination, call.completion);
+}
+
+bool commits_prepared(Node* statement) {
+    return reinterpret_cast<TransactionStmt*>(statement)->kind == TRANS_STMT_COMMIT_PREPARED;
+}
+
+void run(const Call& call) {
+    Node* statement = call.statement->utilityStmt;
+    switch (nodeTag(statement)) {
+        case T_DropdbStmt:
+        case T_CreatedbStmt:
+        case T_AlterDatabaseStmt:
+            make_room_for_database_command(statement);
+            break;
+        case T_RenameStmt:
+            if (reinterpret_cast<RenameStmt*>(statement)->renameType == OBJECT_DATABASE) {
+                make_room_for_database_command(statement);
+            }
+            break;
+        case T_TransactionStmt:
+            if (commits_prepared(statement)) {
+                pass_on(call);
+                wake_after_prepared_commit();
+                return;
+            }
+            break;
+        default:
+            break;
+    }
+    pass_on(call);
+}
+
+void process_utility(PlannedStmt* statement, const char* query_string, bool read_only_tree,
+                     ProcessUtilityContext context, ParamListInfo parameters,
+                     QueryEnvironment* environment, DestReceiver* destination,
+                     QueryCompletion* completion) {
+    run({statement, query_string, read_only_tree, context, parameters, environment, destination,
+         completion});
+}
+
+}  // namespace
+
+void install_utility_hook() {
+    previous_hook = ProcessUtility_hook;
+    ProcessUtility_hook = process_utility;
+}
+
+}  // namespace anomaly::pg

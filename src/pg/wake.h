@@ -1,0 +1,21 @@
+// Wake-ups that happen when the current transaction commits, once each, and not if it does not.
+#pragma once
+
+#include "pg/pg.h"
+
+namespace anomaly::pg {
+
+// The manager of this database reads the catalog again.
+void wake_manager_at_commit();
+// So does the worker of this stream.
+void wake_stream_at_commit(Oid stream);
+// The launcher reads pg_database again.
+void wake_launcher_at_commit();
+// The launcher looks whether this database has the extension.
+void tell_launcher_at_commit();
+
+// The same at once: a prepared transaction of this database, whose wishes nobody remembers, has
+// been committed.
+void wake_after_prepared_commit();
+
+}  // namespace anomaly::pg
