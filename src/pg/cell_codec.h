@@ -27,8 +27,8 @@ CellType cell_type(Oid type, int32 typmod);
 // ratio as PostgreSQL's avg divides.
 Datum datum_from_cells(const CellType& type, const uint64_t* cells);
 
-// The cells may point into the datum, or at a flat copy in the current memory context: they live
-// as long as both. By-value images are kept in *scratch, which must live as long.
-void cells_from_datum(const CellType& type, Datum value, uint64_t* cells, Datum* scratch);
+// The cells may point into the datum, or at a copy in the current memory context: they live as long
+// as both.
+void cells_from_datum(const CellType& type, Datum value, uint64_t* cells);
 
 }  // namespace anomaly::pg

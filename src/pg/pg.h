@@ -15,6 +15,7 @@ extern "C" {
 #include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/reloptions.h"
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
@@ -28,6 +29,7 @@ extern "C" {
 #include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_foreign_table.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
@@ -35,6 +37,7 @@ extern "C" {
 #include "catalog/pg_user_mapping.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
+#include "commands/explain.h"
 #include "commands/async.h"
 #include "commands/extension.h"
 #include "commands/trigger.h"
@@ -44,10 +47,15 @@ extern "C" {
 #include "foreign/fdwapi.h"
 #include "foreign/foreign.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/planmain.h"
+#include "optimizer/restrictinfo.h"
 #include "parser/analyze.h"
 #include "parser/parser.h"
 #include "pgstat.h"
@@ -67,6 +75,7 @@ extern "C" {
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/date.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -75,6 +84,7 @@ extern "C" {
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
+#include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
@@ -86,3 +96,21 @@ extern "C" {
 }
 
 #include "pg/export.h"
+
+// Before 16 these take callbacks without a prototype, which in C++ is one without parameters.
+#if PG_VERSION_NUM < 160000
+template <class To, class From>
+To without_prototype(From callback) {
+    return reinterpret_cast<To>(reinterpret_cast<void (*)()>(callback));
+}
+inline bool expression_tree_walker(Node* node, bool (*walker)(Node*, void*), void* context) {
+    return expression_tree_walker(node, without_prototype<bool (*)()>(walker), context);
+}
+inline bool query_tree_walker(Query* query, bool (*walker)(Node*, void*), void* context,
+                              int flags) {
+    return query_tree_walker(query, without_prototype<bool (*)()>(walker), context, flags);
+}
+inline Node* expression_tree_mutator(Node* node, Node* (*mutator)(Node*, void*), void* context) {
+    return expression_tree_mutator(node, without_prototype<Node* (*)()>(mutator), context);
+}
+#endif
