@@ -44,4 +44,7 @@ inline CatalogArgument argument_int8(int64 value) {
 // The namespace anomaly and a relation in it; InvalidOid if the extension is not there.
 Oid catalog_relation(const char* name);
 
+// Owner of a relation; InvalidOid if it is gone.
+Oid relation_owner(Oid relation);
+
 }  // namespace anomaly::pg

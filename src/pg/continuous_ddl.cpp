@@ -183,7 +183,7 @@ void on_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int 
 }  // namespace
 
 bool handle_continuous_statement(PlannedStmt* statement, const char* query_string,
-                                 ProcessUtilityContext, QueryCompletion* completion) {
+                                 QueryCompletion* completion) {
     Node* node = statement->utilityStmt;
     switch (nodeTag(node)) {
         case T_CreateTableAsStmt:

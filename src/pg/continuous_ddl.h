@@ -8,7 +8,7 @@ namespace anomaly::pg {
 // From the ProcessUtility hook: true if the statement was ours and is done. Statements that would
 // break a continuous table raise an error; all others are left alone.
 bool handle_continuous_statement(PlannedStmt* statement, const char* query_string,
-                                 ProcessUtilityContext context, QueryCompletion* completion);
+                                 QueryCompletion* completion);
 
 // While true, this process writes continuous tables and their guard lets it.
 void allow_table_writes(bool allow);

@@ -3,6 +3,7 @@
 #include "pg/definition.h"
 
 #include "pg/compile.h"
+#include "pg/stream.h"
 #include "pg/window_functions.h"
 
 namespace anomaly::pg {
@@ -166,7 +167,7 @@ Node* to_group_row(Node* node, void* opaque) {
         return group_row_var(context, aggregate_attribute(context->definition, a));
     }
     return expression_tree_mutator(
-        node, reinterpret_cast<Node* (*)(Node*, void*)>(to_group_row), opaque);
+        node, to_group_row, opaque);
 }
 
 bool collect_aggregates(Node* node, void* opaque) {
@@ -179,14 +180,14 @@ bool collect_aggregates(Node* node, void* opaque) {
         }
         return false;
     }
-    return expression_tree_walker(node, reinterpret_cast<bool (*)(Node*, void*)>(collect_aggregates),
+    return expression_tree_walker(node, collect_aggregates,
                                   opaque);
 }
 
 bool count_aggregates(Node* node, void* opaque) {
     if (node == NULL) return false;
     if (IsA(node, Aggref)) (*static_cast<int*>(opaque))++;
-    return expression_tree_walker(node, reinterpret_cast<bool (*)(Node*, void*)>(count_aggregates),
+    return expression_tree_walker(node, count_aggregates,
                                   opaque);
 }
 
@@ -335,7 +336,7 @@ void check_expressions(const Query* query) {
 bool has_parameters(Node* node, void* opaque) {
     if (node == NULL) return false;
     if (IsA(node, Param)) return true;
-    return expression_tree_walker(node, reinterpret_cast<bool (*)(Node*, void*)>(has_parameters),
+    return expression_tree_walker(node, has_parameters,
                                   opaque);
 }
 
@@ -344,8 +345,7 @@ bool has_parameters(Node* node, void* opaque) {
 TableDefinition* analyze_definition(Query* query) {
     flatten_group_entries(query);
     check_clauses(query);
-    refuse(query_tree_walker(query, reinterpret_cast<bool (*)(Node*, void*)>(has_parameters), NULL,
-                             0),
+    refuse(query_tree_walker(query, has_parameters, NULL, 0),
            "parameters", "Write the values as constants.");
     const Source source = analyze_from(query);
     check_expressions(query);

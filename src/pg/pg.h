@@ -15,6 +15,7 @@ extern "C" {
 #include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/reloptions.h"
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "access/xlog.h"
@@ -30,6 +31,7 @@ extern "C" {
 #include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_foreign_table.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
@@ -37,6 +39,7 @@ extern "C" {
 #include "catalog/pg_user_mapping.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
+#include "commands/explain.h"
 #include "commands/async.h"
 #include "commands/extension.h"
 #include "commands/trigger.h"
@@ -50,9 +53,16 @@ extern "C" {
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/tlist.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/planmain.h"
+#include "optimizer/restrictinfo.h"
 #include "parser/analyze.h"
+#include "parser/parse_func.h"
 #include "parser/parser.h"
+#include "parser/parsetree.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -70,6 +80,7 @@ extern "C" {
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/date.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -79,6 +90,7 @@ extern "C" {
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
+#include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
@@ -121,5 +133,55 @@ constexpr bool kHasTransactionTimeout = false;
 
 // Half-dropped databases (15.4 and later minor versions name it DATCONNLIMIT_INVALID_DB).
 constexpr int kInvalidDatabaseConnectionLimit = -2;
+
+}  // namespace anomaly::pg
+
+// Before 16 these take callbacks without a prototype, which in C++ is one without parameters.
+#if PG_VERSION_NUM < 160000
+template <class To, class From>
+To without_prototype(From callback) {
+    return reinterpret_cast<To>(reinterpret_cast<void (*)()>(callback));
+}
+inline bool expression_tree_walker(Node* node, bool (*walker)(Node*, void*), void* context) {
+    return expression_tree_walker(node, without_prototype<bool (*)()>(walker), context);
+}
+inline bool query_tree_walker(Query* query, bool (*walker)(Node*, void*), void* context,
+                              int flags) {
+    return query_tree_walker(query, without_prototype<bool (*)()>(walker), context, flags);
+}
+inline Node* expression_tree_mutator(Node* node, Node* (*mutator)(Node*, void*), void* context) {
+    return expression_tree_mutator(node, without_prototype<Node* (*)()>(mutator), context);
+}
+#endif
+
+namespace anomaly::pg {
+
+// 16 replaced pg_proc_aclcheck by object_aclcheck.
+inline AclResult function_aclcheck(Oid function, Oid role, AclMode mode) {
+#if PG_VERSION_NUM >= 160000
+    return object_aclcheck(ProcedureRelationId, function, role, mode);
+#else
+    return pg_proc_aclcheck(function, role, mode);
+#endif
+}
+
+// 16 gave it an error context.
+inline List* parse_qualified_name(const char* name) {
+#if PG_VERSION_NUM >= 160000
+    return stringToQualifiedNameList(name, NULL);
+#else
+    return stringToQualifiedNameList(name);
+#endif
+}
+
+// Since 18 grouped expressions are columns of a range table entry of their own.
+inline void flatten_group_entries([[maybe_unused]] Query* query) {
+#if PG_VERSION_NUM >= 180000
+    if (!query->hasGroupRTE) return;
+    query->targetList = castNode(
+        List, flatten_group_exprs(NULL, query, reinterpret_cast<Node*>(query->targetList)));
+    query->havingQual = flatten_group_exprs(NULL, query, query->havingQual);
+#endif
+}
 
 }  // namespace anomaly::pg

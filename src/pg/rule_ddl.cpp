@@ -15,7 +15,7 @@ void check_table(Oid table) {
                         errhint("Rules look at tables made by CREATE TABLE ... WITH "
                                 "(anomaly.continuous) AS SELECT.")));
     }
-    if (!is_owner_of_relation(table, GetUserId())) {
+    if (!owns_object(RelationRelationId, table)) {
         aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(table));
     }
 }

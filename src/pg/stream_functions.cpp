@@ -138,7 +138,7 @@ ANOMALY_FUNCTION(anomaly_close_windows) {
         ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
                         errmsg("\"%s\" is not a continuous table", get_rel_name(table))));
     }
-    if (!is_owner_of_relation(table, GetUserId())) {
+    if (!owns_object(RelationRelationId, table)) {
         aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(table));
     }
     const CatalogArgument argument = argument_oid(REGCLASSOID, table);

@@ -2,9 +2,10 @@
 // of them is in the topic.
 #include "pg/stream_run.h"
 
+#include "pg/catalog.h"
+#include "pg/pinned_settings.h"
 #include "pg/progress.h"
 #include "pg/rule_set.h"
-#include "pg/pinned_settings.h"
 #include "pg/table_writer.h"
 
 namespace anomaly::pg {
@@ -28,10 +29,8 @@ void load_table(StreamRun* run, const SPITupleTable* rows, uint64 row) {
     bool is_null = false;
     RunTable* table = &run->tables[run->table_count];
     table->relid = DatumGetObjectId(value_of(rows, row, 1, &is_null));
-    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table->relid));
-    if (!HeapTupleIsValid(tuple)) return;  // dropped a moment ago
-    table->owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
-    ReleaseSysCache(tuple);
+    table->owner = relation_owner(table->relid);
+    if (!OidIsValid(table->owner)) return;  // dropped a moment ago
     const MemoryContext spi_context = MemoryContextSwitchTo(run->context);
     table->emit_on_close = strcmp(text_or_null(rows, row, 3), "close") == 0;
     table->start = text_or_null(rows, row, 5);

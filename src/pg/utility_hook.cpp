@@ -1,6 +1,7 @@
 // Sends utility statements that concern us to whoever knows about them.
 #include "pg/utility_hook.h"
 
+#include "pg/continuous_ddl.h"
 #include "pg/database_hold.h"
 #include "pg/shmem.h"
 #include "pg/wake.h"
@@ -34,6 +35,7 @@ bool commits_prepared(Node* statement) {
 
 void run(const Call& call) {
     Node* statement = call.statement->utilityStmt;
+    if (handle_continuous_statement(call.statement, call.query_string, call.completion)) return;
     switch (nodeTag(statement)) {
         case T_DropdbStmt:
         case T_CreatedbStmt:

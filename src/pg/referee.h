@@ -1,0 +1,32 @@
+// PostgreSQL as the judge over a batch: answers what the bridge cannot decide (messages whose
+// meaning is not certain, expressions that are not native) by PostgreSQL's own functions, each
+// error contained in a subtransaction and given back as the reason.
+//
+// Cancelling, shutdown, lack of resources and errors that are not the row's fault (a function that
+// is gone) are not contained.
+#pragma once
+
+#include "bridge/ingest.h"
+#include "pg/pg.h"
+#include "pg/stream.h"
+
+namespace anomaly::pg {
+
+struct Referee;
+
+// The definition must outlive the referee, which lives in `context`. Everything is evaluated as
+// `userid`, security-restricted. Knows the stream's generated columns already.
+Referee* referee_create(const StreamDefinition* stream, Oid userid, MemoryContext context);
+
+// An expression of a table, numbered as in bridge/ingest.h; Vars of `stream_varno`. Copied.
+void referee_add_expression(Referee* referee, int32 table, int32 expression, const Expr* expr,
+                            Index stream_varno);
+// After ingest_join or ingest_remove_table: forgets the expressions of all tables.
+void referee_clear_expressions(Referee* referee);
+
+// Answers all requests of the batch at hand until the bridge has folded it. Where a request comes
+// and no transaction is open, one is begun, and committed at the end; a caller that is in none
+// pays nothing for a batch that needs no judge. The memory context is the same afterwards.
+void referee_run(Referee* referee, bridge::Ingest* ingest);
+
+}  // namespace anomaly::pg
