@@ -208,7 +208,7 @@ void allow_table_writes(bool allow) {
     table_writes_allowed = allow;
 }
 
-void install_drop_hook() {
+void install_continuous_drop_hook() {
     previous_access_hook = object_access_hook;
     object_access_hook = on_object_access;
 }

@@ -14,7 +14,7 @@ bool handle_continuous_statement(PlannedStmt* statement, const char* query_strin
 void allow_table_writes(bool allow);
 
 // Forgets what the catalog holds of a relation or guard trigger that is being dropped.
-void install_drop_hook();
+void install_continuous_drop_hook();
 
 // Is this an entry of anomaly.continuous_table?
 bool is_continuous_table(Oid relation);

@@ -31,16 +31,16 @@ void keep_lost(RunReader* reader, const bridge::PollResult& result) {
     }
 }
 
+// One log line when the broker goes away and one when it is back.
 void note_broker(RunReader* reader, const bridge::PollResult& result) {
     if (result.broker == reader->broker) return;
+    const bool was_away = reader->broker == bridge::Broker::kUnreachable;
     reader->broker = result.broker;
     if (result.broker == bridge::Broker::kUnreachable) {
-        publish_state(StreamState::kUnreachable);
-        if (publish_error(result.broker_error)) {
-            ereport(LOG, (errmsg("anomaly cannot reach the broker: %s", result.broker_error)));
-        }
+        publish_unreachable(result.broker_error);
     } else if (result.broker == bridge::Broker::kReachable) {
         publish_state(StreamState::kRunning);
+        if (was_away) ereport(LOG, (errmsg("anomaly reaches the broker again")));
     }
 }
 
@@ -216,7 +216,7 @@ bool run_until_reload(StreamRun* run) {
     publish_state(StreamState::kRunning);
     for (;;) {
         CHECK_FOR_INTERRUPTS();
-        if (reload_requested()) return true;
+        if (take_reload_request()) return true;
         bool busy = false;
         if (!work(run, &busy)) return false;
         publish_run(run);
@@ -240,6 +240,7 @@ void ingest_run(Oid stream) {
         run.stream = stream;
         run.context =
             AllocSetContextCreate(TopMemoryContext, "anomaly stream", ALLOCSET_DEFAULT_SIZES);
+        take_reload_request();  // whatever was asked for until now, the load below sees
         const bool again = load(&run) && run_until_reload(&run);
         close_all_readers(&run);
         MemoryContextDelete(run.context);

@@ -1,5 +1,6 @@
 // Entry of the library. Everything that needs shared memory, hooks or workers is set up only under
 // shared_preload_libraries; loaded later, the library merely lets its functions say so.
+#include "pg/continuous_ddl.h"
 #include "pg/extension_lock.h"
 #include "pg/guc.h"
 #include "pg/launcher.h"
@@ -19,6 +20,7 @@ ANOMALY_EXPORT void _PG_init(void) {
     anomaly::pg::install_shmem_hooks();
     anomaly::pg::install_utility_hook();
     anomaly::pg::install_extension_drop_hook();
+    anomaly::pg::install_continuous_drop_hook();
     anomaly::pg::register_launcher();
 }
 

@@ -5,6 +5,7 @@
 #include "pg/extension_lock.h"
 #include "pg/guc.h"
 #include "pg/progress.h"
+#include "pg/shmem.h"
 #include "pg/stream_run.h"
 #include "pg/wait.h"
 
@@ -69,6 +70,12 @@ void remove_from_list(StreamRun* run, RunReader* reader) {
 }
 
 }  // namespace
+
+void publish_unreachable(const char* error) {
+    const bool is_new = publish_error(error);
+    publish_state(StreamState::kUnreachable);
+    if (is_new) ereport(LOG, (errmsg("anomaly cannot reach the broker: %s", error)));
+}
 
 bool open_reader(StreamRun* run, RunTable** tables, int count) {
     if (!begin_extension_transaction()) return false;

@@ -79,6 +79,8 @@ void publish_figures(const StreamFigures& figures);
 // Returns false if the same text was the last error already.
 bool publish_error(const char* text);
 void clear_error();
+// Whether wake_stream was called since the last time.
+bool take_reload_request();
 // Wakes whoever waits for a commit of this stream.
 void broadcast_commit();
 

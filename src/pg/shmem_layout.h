@@ -16,6 +16,7 @@ struct WorkerSlot {
     WorkerKey key;  // database InvalidOid: free
     int pid;        // 0: claimed, no process in it
     Latch* latch;   // of that process
+    bool reload;    // a stream worker is to read the catalog again
     bool released;  // free as soon as the process has left
     Ending ending;
     StreamState state;

@@ -8,11 +8,16 @@ namespace {
 // The rate is taken over the last one to two of these.
 constexpr int64 kRateSpan_us = INT64CONST(5000000);
 
+void wake_slot(WorkerSlot* slot) {
+    slot->reload = true;
+    if (slot->latch != NULL) SetLatch(slot->latch);
+}
+
 void wake_key(WorkerKey key) {
     if (shared == NULL) return;
-    LWLockAcquire(shared->lock, LW_SHARED);
-    const WorkerSlot* slot = find_slot(key);
-    if (slot != NULL && slot->latch != NULL) SetLatch(slot->latch);
+    LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+    WorkerSlot* slot = find_slot(key);
+    if (slot != NULL) wake_slot(slot);
     LWLockRelease(shared->lock);
 }
 
@@ -109,6 +114,14 @@ void clear_error() {
     LWLockRelease(shared->lock);
 }
 
+bool take_reload_request() {
+    LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+    const bool requested = current_slot()->reload;
+    current_slot()->reload = false;
+    LWLockRelease(shared->lock);
+    return requested;
+}
+
 void broadcast_commit() {
     ConditionVariableBroadcast(&current_slot()->committed);
 }
@@ -167,11 +180,10 @@ void wake_stream(Oid database, Oid stream) {
 
 void wake_all_streams(Oid database) {
     if (shared == NULL) return;
-    LWLockAcquire(shared->lock, LW_SHARED);
+    LWLockAcquire(shared->lock, LW_EXCLUSIVE);
     for (int i = 0; i < shared->slot_count; i++) {
-        const WorkerSlot* slot = &shared->slots[i];
-        if (slot->key.database != database || !OidIsValid(slot->key.stream)) continue;
-        if (slot->latch != NULL) SetLatch(slot->latch);
+        WorkerSlot* slot = &shared->slots[i];
+        if (slot->key.database == database && OidIsValid(slot->key.stream)) wake_slot(slot);
     }
     LWLockRelease(shared->lock);
 }

@@ -85,6 +85,9 @@ bool resolve_start(StreamRun* run, RunTable* table);
 // left behind as failing. Returns false if the extension or the stream is gone.
 bool commit_reader(StreamRun* run, RunReader* reader);
 
+// Says in the status view, and once in the log, that the broker does not answer.
+void publish_unreachable(const char* error);
+
 // Microseconds since 2000-01-01 UTC, now.
 inline int64 now_us() {
     return GetCurrentTimestamp();
