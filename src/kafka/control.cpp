@@ -1,7 +1,5 @@
 #include "kafka/control.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -10,12 +8,6 @@ namespace {
 
 constexpr std::chrono::milliseconds kFirstBackOff{50};
 constexpr std::chrono::milliseconds kLastBackOff{1000};
-constexpr uint64_t kOne = 1;  // what an eventfd is written
-
-void wake_up(int fd) {
-    // Fails only when the counter is full, and then the fd is readable anyway.
-    [[maybe_unused]] const ssize_t written = write(fd, &kOne, sizeof kOne);
-}
 
 Owned<rd_kafka_topic_partition_list_t> list_of_one(const std::string& topic, int32_t partition) {
     Owned<rd_kafka_topic_partition_list_t> list(rd_kafka_topic_partition_list_new(1));
@@ -25,7 +17,7 @@ Owned<rd_kafka_topic_partition_list_t> list_of_one(const std::string& topic, int
 
 }  // namespace
 
-Control::Control(rd_kafka_t* client, std::string topic, int fd, int refresh_ms)
+Control::Control(rd_kafka_t* client, std::string topic, const EventFd& fd, int refresh_ms)
     : client_(client), topic_(std::move(topic)), fd_(fd), refresh_(refresh_ms) {
     const SignalBlock block;
     thread_ = std::thread(&Control::run, this);
@@ -80,7 +72,7 @@ void Control::tell(ReplyKind kind, std::string text) {
         replies_.back().kind = kind;
         replies_.back().text = std::move(text);
     }
-    wake_up(fd_);
+    fd_.fire();
 }
 
 void Control::tell_started(std::vector<Reply>& started) {
@@ -88,7 +80,7 @@ void Control::tell_started(std::vector<Reply>& started) {
         const std::scoped_lock lock(mutex_);
         std::move(started.begin(), started.end(), std::back_inserter(replies_));
     }
-    wake_up(fd_);
+    fd_.fire();
 }
 
 bool Control::stopping() {
@@ -264,7 +256,8 @@ void Control::start_reading(std::vector<Reply>& started) {
         each.queue.reset(rd_kafka_queue_get_partition(client_, topic_.c_str(), begin.partition));
         if (!each.queue) throw ClientError("no queue for a partition");
         rd_kafka_queue_forward(each.queue.get(), nullptr);
-        rd_kafka_queue_io_event_enable(each.queue.get(), fd_, &kOne, sizeof kOne);
+        rd_kafka_queue_io_event_enable(each.queue.get(), fd_.get(), &EventFd::kOne,
+                                       sizeof EventFd::kOne);
         rd_kafka_topic_partition_list_add(list.get(), topic_.c_str(), begin.partition)->offset =
             each.verify ? begin.last_offset : begin.next_offset;
     }

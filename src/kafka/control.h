@@ -16,6 +16,7 @@
 
 #include "kafka/ask.h"
 #include "kafka/client.h"
+#include "kafka/event_fd.h"
 #include "kafka/types.h"
 
 namespace anomaly::kafka {
@@ -44,7 +45,7 @@ struct Reply {
 class Control {
   public:
     // The client and the fd must outlive it.
-    Control(rd_kafka_t* client, std::string topic, int fd, int refresh_ms);
+    Control(rd_kafka_t* client, std::string topic, const EventFd& fd, int refresh_ms);
     ~Control();
     Control(const Control&) = delete;
     Control& operator=(const Control&) = delete;
@@ -83,7 +84,7 @@ class Control {
 
     rd_kafka_t* const client_;
     const std::string topic_;
-    const int fd_;
+    const EventFd& fd_;
     const std::chrono::milliseconds refresh_;
 
     std::mutex mutex_;  // guards what follows, up to the blank line

@@ -1,8 +1,5 @@
 #include "kafka/reader.h"
 
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <map>
@@ -10,36 +7,13 @@
 
 #include "kafka/client.h"
 #include "kafka/control.h"
+#include "kafka/event_fd.h"
 #include "kafka/partition.h"
 
 namespace anomaly::kafka {
 namespace {
 
 constexpr char kRefreshProperty[] = "topic.metadata.refresh.interval.ms";
-
-constexpr uint64_t kOne = 1;  // what an eventfd is written
-
-class EventFd {
-  public:
-    EventFd() : fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
-        if (fd_ < 0) throw ClientError("no eventfd");
-    }
-    ~EventFd() { close(fd_); }
-    EventFd(const EventFd&) = delete;
-    EventFd& operator=(const EventFd&) = delete;
-    int get() const { return fd_; }
-    void fire() const {
-        // Fails only when the counter is full, and then it is readable anyway.
-        [[maybe_unused]] const ssize_t size = write(fd_, &kOne, sizeof kOne);
-    }
-    void clear() const {
-        uint64_t count;
-        [[maybe_unused]] const ssize_t size = read(fd_, &count, sizeof count);
-    }
-
-  private:
-    int fd_;
-};
 
 // How often partitions that were added are looked for: as often as the client looks.
 int refresh_ms(const Properties& properties) {
@@ -58,8 +32,8 @@ struct Reader::Impl {
         : topic(std::move(topic_name)),
           client(make_consumer(properties, log)),
           queue(rd_kafka_queue_get_consumer(client.get())),
-          control(client.get(), topic, fd.get(), refresh_ms(properties)) {
-        rd_kafka_queue_io_event_enable(queue.get(), fd.get(), &kOne, sizeof kOne);
+          control(client.get(), topic, fd, refresh_ms(properties)) {
+        rd_kafka_queue_io_event_enable(queue.get(), fd.get(), &EventFd::kOne, sizeof EventFd::kOne);
     }
 
     void take_replies();

@@ -1,0 +1,60 @@
+// Asks once for the first and last offsets of a topic's partitions, on a thread of its own.
+//
+// The caller's functions never block, but for the destructor: up to about kAskMs.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "kafka/ask.h"
+#include "kafka/client.h"
+#include "kafka/event_fd.h"
+#include "kafka/types.h"
+
+namespace anomaly::kafka {
+
+class TopicEnds {
+  public:
+    struct PartitionEnds {
+        int32_t partition;
+        Ends ends;
+    };
+
+    // Throws PropertyError, ClientError.
+    TopicEnds(std::string topic, const Properties& properties, int time_limit_ms);
+    ~TopicEnds();
+    TopicEnds(const TopicEnds&) = delete;
+    TopicEnds& operator=(const TopicEnds&) = delete;
+
+    int fd() const { return fd_.get(); }  // readable once it is done
+    bool done() const { return done_; }
+    // After done: why there is no answer, "" if there is one.
+    const std::string& error() const { return error_; }
+    const std::vector<PartitionEnds>& partitions() const { return partitions_; }
+
+  private:
+    using Clock = std::chrono::steady_clock;
+
+    void run();
+    bool ask(std::string& error);
+    int time_left_ms() const;
+
+    const std::string topic_;
+    const Clock::time_point deadline_;
+    LogRing log_;
+    EventFd fd_;
+    Owned<rd_kafka_t> client_;
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    bool stop_ = false;                      // under the mutex
+    std::string error_;                      // the thread's until done_
+    std::vector<PartitionEnds> partitions_;  // likewise
+    std::atomic<bool> done_ = false;
+    std::thread thread_;  // last: it starts when all else is there
+};
+
+}  // namespace anomaly::kafka
