@@ -33,7 +33,7 @@ include $(PGXS)
 
 # Templates of the C++ library would be exported in spite of -fvisibility=hidden; not with the map.
 exports = src/pg/exports.map
-SHLIB_LINK += -lrdkafka -lsimdjson -lpthread -Wl,--version-script=$(exports)
+SHLIB_LINK += -lrdkafka -lsimdjson -lz -lpthread -Wl,--version-script=$(exports)
 $(MODULE_big)$(DLSUFFIX): $(exports)
 # The C++ compiler links, or the C++ runtime is missing.
 override COMPILER = $(CXX) $(CXXFLAGS)

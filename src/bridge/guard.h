@@ -1,40 +1,45 @@
-// No exception leaves the bridge: every function of it, and every thread of it, runs through guard,
-// the one place of the project that catches everything.
-//
-// Included below the wall only.
+// The one place where exceptions end: the body of every bridge function, and of every thread of it,
+// runs under it, so that none can reach PostgreSQL's frames. The text is copied out; nothing is
+// raised here. Included below the wall only.
 #pragma once
 
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <type_traits>
 
 #include "bridge/status.h"
 #include "kafka/client.h"
 
 namespace anomaly::bridge {
 
-inline Status fail(Code code, const char* text) noexcept {
+inline Status failed(Code code, const char* text) noexcept {
     Status status;
     status.code = code;
     std::snprintf(status.text, sizeof status.text, "%s", text);
     return status;
 }
 
-template <class F>
-Status guard(F&& body) noexcept {
+// body returns a Status, or nothing where only an exception can tell of a failure.
+template <class Body>
+Status guard(Body&& body) noexcept {
     try {
-        body();
-        return {};
+        if constexpr (std::is_void_v<decltype(body())>) {
+            body();
+            return {};
+        } else {
+            return body();
+        }
     } catch (const std::bad_alloc&) {
-        return fail(Code::kOutOfMemory, "out of memory");
+        return failed(Code::kOutOfMemory, "out of memory");
     } catch (const kafka::PropertyError& error) {
-        return fail(Code::kInvalidOption, error.what());
+        return failed(Code::kInvalidOption, error.what());
     } catch (const kafka::ClientError& error) {
-        return fail(Code::kBroker, error.what());
+        return failed(Code::kBroker, error.what());
     } catch (const std::exception& error) {
-        return fail(Code::kInternal, error.what());
+        return failed(Code::kInternal, error.what());
     } catch (...) {
-        return fail(Code::kInternal, "an exception of unknown type");
+        return failed(Code::kInternal, "an exception of unknown kind");
     }
 }
 

@@ -31,6 +31,7 @@ struct IngestOptions {
     int32_t property_count;
     int32_t batch_rows;   // at most so many messages a batch
     int64_t batch_bytes;  // and about so many bytes
+    bool database_is_utf8;
 };
 
 Status ingest_open(const StreamSpec& stream, const IngestOptions& options, Ingest** out) noexcept;
@@ -127,7 +128,7 @@ constexpr int32_t expression_output(const TableSpec& t, int32_t o) {
 
 // Answers to the current request. kDecode: `column` is the stream's column, one call for each used
 // field column that is not NULL (the rest stay NULL). kEvaluate: column is ignored. Cells as in
-// core/type.h; text is copied.
+// core/type.h; text is copied. A row that gets no answer, or no cells, is NULL.
 Status ingest_put_value(Ingest* ingest, int32_t row, int32_t column,
                         const uint64_t* cells) noexcept;
 Status ingest_reject(Ingest* ingest, int32_t row, const char* reason) noexcept;

@@ -1,0 +1,291 @@
+#include "bridge/ingest.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <set>
+
+#include "bridge/guard.h"
+#include "bridge/ingest_state.h"
+#include "kafka/client.h"
+
+namespace anomaly::bridge {
+
+namespace {
+
+constexpr Status kFine = {};
+
+Status corrupt_or_fine(const Error& error) {
+    return error ? failed(Code::kCorrupt, error->c_str()) : kFine;
+}
+
+// The partitions that either reader knows.
+std::set<int32_t> partitions_of(const Ingest& a, const Ingest& b) {
+    std::set<int32_t> partitions;
+    for (const PartitionProgress& p : a.pipeline.positions()) partitions.insert(p.partition);
+    for (const PartitionProgress& p : b.pipeline.positions()) partitions.insert(p.partition);
+    return partitions;
+}
+
+// -1: not known yet.
+int64_t next_offset(const Ingest& ingest, int32_t partition) {
+    const PartitionProgress* p = ingest.pipeline.position(partition);
+    return p == nullptr || p->next_offset < 0 ? -1 : p->next_offset;
+}
+
+}  // namespace
+
+Status ingest_open(const StreamSpec& stream, const IngestOptions& options, Ingest** out) noexcept {
+    return guard([&] {
+        kafka::Properties properties;
+        for (int32_t i = 0; i < options.property_count; i++) {
+            properties.emplace_back(options.properties[i].name, options.properties[i].value);
+        }
+        try {
+            *out = new Ingest(stream, properties, options);
+        } catch (const kafka::PropertyError& error) {
+            return failed(Code::kInvalidOption, error.what());
+        } catch (const kafka::ClientError& error) {
+            return failed(Code::kBroker, error.what());
+        }
+        return kFine;
+    });
+}
+
+void ingest_close(Ingest* ingest) noexcept {
+    delete ingest;
+}
+
+int ingest_fd(const Ingest* ingest) noexcept {
+    return ingest->reader.fd();
+}
+
+// ---- tables ----
+
+Status ingest_add_table(Ingest* ingest, const TableSpec& spec, const TableProgress& progress,
+                        int32_t* table) noexcept {
+    return guard([&] {
+        Error error = ingest->pipeline.add_table(spec, progress, table);
+        if (!error) return kFine;
+        std::string text = "table " + std::to_string(spec.id) + ": " + *error;
+        return failed(Code::kInternal, text.c_str());
+    });
+}
+
+Status ingest_restore(Ingest* ingest, int32_t table, const CheckpointRow& row) noexcept {
+    return guard([&] { return corrupt_or_fine(ingest->pipeline.table(table)->restore(row)); });
+}
+
+Status ingest_restore_done(Ingest* ingest, int32_t table) noexcept {
+    return guard([&] { return corrupt_or_fine(ingest->pipeline.table(table)->restore_done()); });
+}
+
+void ingest_remove_table(Ingest* ingest, int32_t table) noexcept {
+    ingest->pipeline.remove_table(table);
+}
+
+Status ingest_start(Ingest* ingest, const PartitionProgress* from, int32_t count,
+                    int64_t otherwise) noexcept {
+    return guard([&] {
+        std::vector<kafka::Start> starts;
+        for (int32_t i = 0; i < count; i++) {
+            const PartitionProgress& p = from[i];
+            starts.push_back({p.partition, p.next_offset, p.last_offset, p.last_hash});
+            ingest->pipeline.remember(p);
+        }
+        ingest->reader.assign(std::move(starts), otherwise);
+        return kFine;
+    });
+}
+
+// ---- two readers that meet ----
+
+int64_t ingest_distance(const Ingest* behind, const Ingest* ahead) noexcept {
+    int64_t distance = 0;
+    for (const PartitionProgress& p : ahead->pipeline.positions()) {
+        int64_t from = std::max<int64_t>(next_offset(*behind, p.partition), 0);
+        distance += std::max<int64_t>(p.next_offset - from, 0);
+    }
+    return distance;
+}
+
+void ingest_meet(Ingest* a, Ingest* b) noexcept {
+    // Out of memory here leaves them reading on: they do not meet, and nothing is lost.
+    (void)guard([&] {
+        for (int32_t partition : partitions_of(*a, *b)) {
+            int64_t limit = std::max(a->position(partition), b->position(partition));
+            if (limit < 0) continue;
+            a->reader.set_limit(partition, limit);
+            b->reader.set_limit(partition, limit);
+        }
+        a->meets = b->meets = true;
+        return kFine;
+    });
+}
+
+void ingest_part(Ingest* ingest) noexcept {
+    (void)guard([&] {
+        ingest->reader.clear_limits();
+        ingest->meets = false;
+        return kFine;
+    });
+}
+
+bool ingest_met(const Ingest* a, const Ingest* b) noexcept {
+    if (a->has_batch || b->has_batch) return false;
+    if (a->pipeline.has_uncommitted() || b->pipeline.has_uncommitted()) return false;
+    auto same = [](const Ingest& x, const Ingest& y) {
+        return std::all_of(x.pipeline.positions().begin(), x.pipeline.positions().end(),
+                           [&](const PartitionProgress& p) {
+                               return p.next_offset >= 0 &&
+                                      next_offset(y, p.partition) == p.next_offset;
+                           });
+    };
+    return same(*a, *b) && same(*b, *a);
+}
+
+Status ingest_join(Ingest* to, Ingest* from, int32_t* moved_by) noexcept {
+    return guard([&] {
+        if (!ingest_met(to, from)) {
+            return failed(Code::kInternal, "readers that have not met cannot be joined");
+        }
+        *moved_by = to->pipeline.table_count();
+        to->pipeline.take_tables(from->pipeline);
+        to->reader.clear_limits();
+        to->meets = false;
+        return kFine;
+    });
+}
+
+// ---- the loop ----
+
+Status ingest_poll(Ingest* ingest, int64_t now_us, PollResult* out) noexcept {
+    return guard([&] {
+        if (ingest->has_batch) return failed(Code::kInternal, "the batch at hand is not folded");
+        ingest->poll(now_us, out);
+        return kFine;
+    });
+}
+
+Status ingest_next(Ingest* ingest, Request* out) noexcept {
+    return guard([&] {
+        *out = {};
+        if (!ingest->has_batch) return kFine;
+        PipelineRequest request = ingest->pipeline.next();
+        if (request.kind == PipelineRequest::Kind::kNothing) {
+            ingest->has_batch = false;
+            return kFine;
+        }
+        bool decode = request.kind == PipelineRequest::Kind::kDecode;
+        out->need = decode ? Need::kDecode : Need::kEvaluate;
+        out->table = request.table;
+        out->expression = request.expression;
+        out->rows = request.rows->data();
+        out->row_count = static_cast<int32_t>(request.rows->size());
+        return kFine;
+    });
+}
+
+Status ingest_put_value(Ingest* ingest, int32_t row, int32_t column,
+                        const uint64_t* cells) noexcept {
+    return guard([&] {
+        if (cells != nullptr) ingest->pipeline.put_value(row, column, cells);
+        return kFine;
+    });
+}
+
+Status ingest_reject(Ingest* ingest, int32_t row, const char* reason) noexcept {
+    return guard([&] {
+        ingest->pipeline.reject(row, reason);
+        return kFine;
+    });
+}
+
+ColumnView ingest_column(const Ingest* ingest, int32_t column) noexcept {
+    return ingest->pipeline.columns()[static_cast<size_t>(column)].view();
+}
+
+RawMessage ingest_message(const Ingest* ingest, int32_t row) noexcept {
+    const MessageBatch& batch = ingest->pipeline.batch();
+    const Message& m = batch[row];
+    return {m.value_size < 0 ? nullptr : batch.value(row).data(),
+            std::max(m.value_size, 0),
+            m.key_size < 0 ? nullptr : batch.key(row).data(),
+            std::max(m.key_size, 0),
+            m.partition,
+            m.offset,
+            m.timestamp_ms};
+}
+
+void ingest_good_rows(const Ingest* ingest, const int32_t** rows, int32_t* count) noexcept {
+    *rows = ingest->pipeline.good_rows().data();
+    *count = static_cast<int32_t>(ingest->pipeline.good_rows().size());
+}
+
+// ---- commit ----
+
+Status ingest_prepare_commit(Ingest* ingest, int64_t now_us) noexcept {
+    return guard([&] {
+        ingest->pipeline.prepare_commit(now_us);
+        return kFine;
+    });
+}
+
+const TableChanges* ingest_changes(const Ingest* ingest, int32_t table) noexcept {
+    const TableState* state = ingest->pipeline.table(table);
+    return state == nullptr ? nullptr : &state->changes();
+}
+
+void ingest_dead_letters(const Ingest* ingest, const DeadLetter** letters,
+                         int32_t* count) noexcept {
+    *letters = ingest->pipeline.dead_letters().data();
+    *count = static_cast<int32_t>(ingest->pipeline.dead_letters().size());
+}
+
+void ingest_positions(const Ingest* ingest, const PartitionProgress** partitions,
+                      int32_t* count) noexcept {
+    *partitions = ingest->pipeline.positions().data();
+    *count = static_cast<int32_t>(ingest->pipeline.positions().size());
+}
+
+Status ingest_committed(Ingest* ingest) noexcept {
+    return guard([&] {
+        ingest->pipeline.committed();
+        return kFine;
+    });
+}
+
+void ingest_close_windows(Ingest* ingest, int32_t table) noexcept {
+    TableState* state = ingest->pipeline.table(table);
+    if (state != nullptr) state->request_close();
+}
+
+// ---- figures ----
+
+IngestStats ingest_stats(const Ingest* ingest) noexcept {
+    IngestStats stats = {};
+    // Without memory for the question, the figures stay zero.
+    (void)guard([&] {
+        kafka::ReaderStats reader = ingest->reader.stats();
+        stats = {ingest->message_count, ingest->byte_count, ingest->pipeline.dead_letter_count(),
+                 reader.memory_bytes + static_cast<int64_t>(ingest->pipeline.memory_bytes()),
+                 reader.lag};
+        return kFine;
+    });
+    return stats;
+}
+
+bool ingest_log(Ingest* ingest, char* line, int32_t size, int32_t* level) noexcept {
+    bool found = false;
+    (void)guard([&] {
+        int syslog_level = 0;
+        found = ingest->reader.next_log(ingest->log_line, syslog_level);
+        if (!found) return kFine;
+        std::snprintf(line, static_cast<size_t>(size), "%s", ingest->log_line.c_str());
+        *level = syslog_level;
+        return kFine;
+    });
+    return found;
+}
+
+}  // namespace anomaly::bridge

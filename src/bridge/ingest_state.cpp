@@ -1,0 +1,119 @@
+#include "bridge/ingest_state.h"
+
+#include <algorithm>
+
+namespace anomaly::bridge {
+
+namespace {
+
+// A partition this far ahead of the slowest in event time waits for it.
+constexpr int64_t kSkewLimitUs = 600000000;
+
+}  // namespace
+
+Ingest::Ingest(const StreamSpec& stream, const kafka::Properties& properties,
+               const IngestOptions& options)
+    : reader(stream.topic, properties),
+      pipeline(stream, options.database_is_utf8),
+      batch_rows_(std::max(options.batch_rows, 1)),
+      batch_bytes_(std::max<int64_t>(options.batch_bytes, 1)) {}
+
+void Ingest::poll(int64_t now_us, PollResult* out) {
+    SourceClock& source = pipeline.source();
+    source.tick(now_us);
+    take_events(now_us);
+    pull();
+    has_batch = batch_.size() > 0;
+    if (has_batch) {
+        batch_.finish();
+        pipeline.begin(batch_, now_us);
+    } else {
+        follow_reader();
+        partitions_.clear();
+        source.take_confirms(pipeline.has_open_windows(), now_us, partitions_);
+        for (int32_t partition : partitions_) reader.request_eof(partition);
+    }
+    *out = {};
+    out->has_batch = has_batch;
+    out->wants_commit = !lost_.empty() || pipeline.wants_commit(now_us);
+    out->drained = !batch_is_full_;
+    out->all_at_end = !has_batch && source.all_at_end();
+    out->broker = broker_;
+    out->broker_error = broker_error_.c_str();
+    out->deadline_us = std::max(source.next_confirm_us(pipeline.has_open_windows()), now_us);
+    out->lost = lost_.data();
+    out->lost_count = static_cast<int32_t>(lost_.size());
+}
+
+void Ingest::take_events(int64_t now_us) {
+    events_.clear();
+    lost_.clear();
+    lost_reasons_.clear();
+    reader.events(events_);
+    for (const kafka::Event& event : events_) take_event(event, now_us);
+    for (size_t i = 0; i < lost_.size(); i++) lost_[i].reason = lost_reasons_[i].c_str();
+}
+
+void Ingest::take_event(const kafka::Event& event, int64_t now_us) {
+    SourceClock& source = pipeline.source();
+    switch (event.kind) {
+        case kafka::EventKind::kLostRange:
+            lost_.push_back({event.partition, event.offset, event.to_offset, ""});
+            lost_reasons_.push_back(event.text);
+            [[fallthrough]];  // it is read from another place now, as if it were new
+        case kafka::EventKind::kAssigned:
+        case kafka::EventKind::kPartitionAdded: {
+            kafka::Start start = reader.progress(event.partition);
+            pipeline.assign(
+                {event.partition, start.next_offset, start.last_offset, start.last_hash, kNoTime});
+            break;
+        }
+        case kafka::EventKind::kEof:
+            source.broker_eof(event.partition, now_us);
+            break;
+        case kafka::EventKind::kTopicMissing:
+            broker_ = Broker::kReachable;
+            broker_error_ = event.text;
+            break;
+        case kafka::EventKind::kBrokerDown:
+            broker_ = Broker::kUnreachable;
+            broker_error_ = event.text;
+            source.broker_down();
+            break;
+        case kafka::EventKind::kBrokerUp:
+            broker_ = Broker::kReachable;
+            broker_error_.clear();
+            source.broker_up();
+            break;
+    }
+}
+
+// Every partition gets a fair part of the batch, the furthest behind what is left of it.
+void Ingest::pull() {
+    batch_.clear();
+    // Readers that meet have a limit in each partition, which keeps them from running ahead.
+    int64_t skew_limit_us = meets ? INT64_MAX : kSkewLimitUs;
+    pipeline.source().partitions_to_read(skew_limit_us, turn_++, partitions_);
+    int32_t share = batch_rows_ / std::max(static_cast<int32_t>(partitions_.size()), 1);
+    for (int32_t rows : {std::max(share, 1), batch_rows_}) {
+        for (int32_t partition : partitions_) {
+            int32_t limit = std::min(batch_.size() + rows, batch_rows_);
+            reader.pull(partition, batch_, limit, batch_bytes_);
+        }
+    }
+    batch_is_full_ =
+        batch_.size() >= batch_rows_ || static_cast<int64_t>(batch_.bytes()) >= batch_bytes_;
+    message_count += batch_.size();
+    byte_count += static_cast<int64_t>(batch_.bytes());
+}
+
+// Past what is no message: marks of transactions, a limit.
+void Ingest::follow_reader() {
+    for (const PartitionProgress& p : pipeline.positions()) {
+        if (!pipeline.source().is_assigned(p.partition)) continue;
+        int64_t offset = reader.position(p.partition);
+        if (offset > p.next_offset) pipeline.advance(p.partition, offset);
+    }
+}
+
+}  // namespace anomaly::bridge

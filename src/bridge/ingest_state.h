@@ -1,0 +1,48 @@
+// What an ingest handle is: a reader and a pipeline, joined. Private to the bridge. One thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bridge/ingest.h"
+#include "core/pipeline.h"
+#include "kafka/reader.h"
+
+namespace anomaly::bridge {
+
+struct Ingest {
+    Ingest(const StreamSpec& stream, const kafka::Properties& properties,
+           const IngestOptions& options);
+
+    // One turn: what happened, then a batch, or questions to the broker.
+    void poll(int64_t now_us, PollResult* out);
+    int64_t position(int32_t partition) const { return reader.position(partition); }
+
+    kafka::Reader reader;
+    Pipeline pipeline;
+    bool has_batch = false;  // taken in and not folded yet
+    bool meets = false;      // reads up to limits
+    int64_t message_count = 0;
+    int64_t byte_count = 0;
+    std::string log_line;
+
+  private:
+    void take_events(int64_t now_us);
+    void take_event(const kafka::Event& event, int64_t now_us);
+    void pull();
+    void follow_reader();
+
+    int32_t batch_rows_;
+    int64_t batch_bytes_;
+    MessageBatch batch_;
+    uint32_t turn_ = 0;
+    bool batch_is_full_ = false;
+    Broker broker_ = Broker::kStarting;
+    std::string broker_error_;
+    std::vector<kafka::Event> events_;
+    std::vector<std::string> lost_reasons_;
+    std::vector<LostRange> lost_;
+    std::vector<int32_t> partitions_;
+};
+
+}  // namespace anomaly::bridge

@@ -1,0 +1,92 @@
+// Portable bytes for the checkpoint log: little-endian fixed words and varints, in any order of the
+// machine. Reading past the end is remembered, never done.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace anomaly {
+
+class ByteWriter {
+  public:
+    void byte(uint8_t value) { bytes_.push_back(static_cast<char>(value)); }
+    void fixed32(uint32_t value) { fixed(value, 4); }
+    void fixed64(uint64_t value) { fixed(value, 8); }
+    void varint(uint64_t value) {
+        for (; value >= 0x80; value >>= 7) byte(static_cast<uint8_t>(value | 0x80));
+        byte(static_cast<uint8_t>(value));
+    }
+    // Small numbers of either sign take few bytes.
+    void zigzag(int64_t value) {
+        varint((static_cast<uint64_t>(value) << 1) ^ static_cast<uint64_t>(value >> 63));
+    }
+    void raw(std::string_view bytes) { bytes_.append(bytes); }
+    // With its length before it.
+    void sized(std::string_view bytes) {
+        varint(bytes.size());
+        raw(bytes);
+    }
+
+    std::string_view view() const { return bytes_; }
+    size_t size() const { return bytes_.size(); }
+    void clear() { bytes_.clear(); }
+
+  private:
+    void fixed(uint64_t value, int size) {
+        for (int i = 0; i < size; i++, value >>= 8) byte(static_cast<uint8_t>(value));
+    }
+    std::string bytes_;
+};
+
+class ByteReader {
+  public:
+    explicit ByteReader(std::string_view bytes) : rest_(bytes) {}
+
+    uint8_t byte() { return static_cast<uint8_t>(fixed(1)); }
+    uint32_t fixed32() { return static_cast<uint32_t>(fixed(4)); }
+    uint64_t fixed64() { return fixed(8); }
+    uint64_t varint() {
+        uint64_t value = 0;
+        for (int shift = 0; shift < 64; shift += 7) {
+            uint8_t next = byte();
+            value |= static_cast<uint64_t>(next & 0x7f) << shift;
+            if (next < 0x80) return value;
+        }
+        ok_ = false;
+        return 0;
+    }
+    int64_t zigzag() {
+        uint64_t value = varint();
+        return static_cast<int64_t>(value >> 1) ^ -static_cast<int64_t>(value & 1);
+    }
+    std::string_view raw(uint64_t size) {
+        if (size > rest_.size()) {
+            ok_ = false;
+            rest_ = {};
+            return {};
+        }
+        std::string_view result = rest_.substr(0, size);
+        rest_.remove_prefix(size);
+        return result;
+    }
+    std::string_view sized() { return raw(varint()); }
+
+    // False once something was read that was not there.
+    bool ok() const { return ok_; }
+    bool at_end() const { return rest_.empty(); }
+
+  private:
+    uint64_t fixed(size_t size) {
+        std::string_view bytes = raw(size);
+        uint64_t value = 0;
+        for (size_t i = bytes.size(); i > 0; i--) {
+            value = value << 8 | static_cast<uint8_t>(bytes[i - 1]);
+        }
+        return value;
+    }
+    std::string_view rest_;
+    bool ok_ = true;
+};
+
+}  // namespace anomaly

@@ -1,0 +1,323 @@
+#include "core/pipeline.h"
+
+#include <algorithm>
+
+#include "core/column_copy.h"
+#include "core/event_time.h"
+#include "core/message_hash.h"
+
+namespace anomaly {
+
+using Kind = PipelineRequest::Kind;
+
+Pipeline::Pipeline(const StreamSpec& stream, bool database_is_utf8)
+    : event_time_(stream.event_time),
+      watermark_delay_us_(stream.watermark_delay_us),
+      max_future_us_(stream.max_future_us),
+      decoder_(stream, database_is_utf8),
+      source_(stream.idle_timeout_us) {
+    for (int32_t i = 0; i < stream.column_count; i++) {
+        const StreamColumnSpec& column = stream.columns[i];
+        bool generated = column.source == Source::kGenerated;
+        stream_.push_back({column.source, column.not_null,
+                           generated ? Expression::of(column.generated) : Expression()});
+    }
+}
+
+// ---- tables and positions ----
+
+Error Pipeline::add_table(const TableSpec& spec, const TableProgress& progress, int32_t* index) {
+    TablePlan plan(spec);
+    if (Error error = plan.check(event_time_ >= 0)) return error;
+    Table table;
+    table.state = std::make_unique<TableState>(std::move(plan), watermark_delay_us_, progress);
+    table.batch = std::make_unique<TableBatch>(*table.state);
+    *index = table_count();
+    tables_.push_back(std::move(table));
+    return {};
+}
+
+void Pipeline::remove_table(int32_t index) {
+    tables_[static_cast<size_t>(index)] = {};
+}
+
+void Pipeline::take_tables(Pipeline& from) {
+    for (Table& table : from.tables_) tables_.push_back(std::move(table));
+    from.tables_.clear();
+}
+
+PartitionProgress& Pipeline::position_at(int32_t partition) {
+    auto at = std::lower_bound(
+        positions_.begin(), positions_.end(), partition,
+        [](const PartitionProgress& p, int32_t number) { return p.partition < number; });
+    if (at == positions_.end() || at->partition != partition) {
+        at = positions_.insert(at, {partition, kOffsetBeginning, -1, 0, kNoTime});
+    }
+    return *at;
+}
+
+const PartitionProgress* Pipeline::position(int32_t partition) const {
+    for (const PartitionProgress& p : positions_) {
+        if (p.partition == partition) return &p;
+    }
+    return nullptr;
+}
+
+void Pipeline::assign(const PartitionProgress& start) {
+    PartitionProgress& position = position_at(start.partition);
+    positions_moved_ = positions_moved_ || position.next_offset != start.next_offset;
+    position = start;
+    int64_t head = start.max_event_time;
+    for (const Table& table : tables_) {
+        if (table.state)
+            head = std::max(head, table.state->clock().max_event_time(start.partition));
+    }
+    source_.assigned(start.partition, head);
+}
+
+void Pipeline::advance(int32_t partition, int64_t next_offset) {
+    PartitionProgress& position = position_at(partition);
+    if (position.next_offset == next_offset) return;
+    position.next_offset = next_offset;
+    positions_moved_ = true;
+}
+
+// ---- a batch ----
+
+void Pipeline::begin(const MessageBatch& batch, int64_t now_us) {
+    batch_ = &batch;
+    now_us_ = now_us;
+    arena_.reset();
+    good_rows_.clear();
+    waiting_.clear();
+    rejected_.assign(static_cast<size_t>(batch.size()), 0);
+    decoder_.decode(batch, arena_, columns_, row_states_);
+    phase_ = Phase::kDecode;
+    for (int32_t row = 0; row < batch.size(); row++) {
+        const RowState& state = row_states_[static_cast<size_t>(row)];
+        if (state.status == RowStatus::kBad) {
+            reject(row, state.reason);
+        } else {
+            good_rows_.push_back(row);
+        }
+        if (state.status == RowStatus::kUnsure) waiting_.push_back(row);
+    }
+    index_ = 0;
+}
+
+PipelineRequest Pipeline::next() {
+    if (phase_ == Phase::kDecode) {
+        if (index_ == 0 && !waiting_.empty()) {
+            index_ = 1;
+            return request(Kind::kDecode, PipelineRequest::kStream, 0, waiting_);
+        }
+        take_answers();
+        phase_ = Phase::kGenerated;
+        index_ = 0;
+    }
+    if (phase_ == Phase::kGenerated) {
+        if (run_generated()) {
+            return request(Kind::kEvaluate, PipelineRequest::kStream, static_cast<int32_t>(index_),
+                           waiting_);
+        }
+        begin_tables();
+    }
+    if (phase_ == Phase::kTables) {
+        if (run_tables()) {
+            const TableBatch& batch = *tables_[index_].batch;
+            return request(Kind::kEvaluate, static_cast<int32_t>(index_), batch.expression(),
+                           batch.waiting());
+        }
+        fold();
+        phase_ = Phase::kIdle;
+    }
+    return {};
+}
+
+PipelineRequest Pipeline::request(Kind kind, int32_t table, int32_t expression,
+                                  const std::vector<int32_t>& rows) {
+    return {kind, table, expression, &rows};
+}
+
+void Pipeline::put_value(int32_t row, int32_t column, const uint64_t* cells) {
+    if (phase_ == Phase::kTables) {
+        tables_[index_].batch->put_value(row, cells, arena_);
+        return;
+    }
+    size_t target = phase_ == Phase::kGenerated ? index_ : static_cast<size_t>(column);
+    set_cells(columns_[target], row, cells, arena_);
+}
+
+void Pipeline::reject(int32_t row, std::string_view reason) {
+    if (phase_ == Phase::kTables) {
+        tables_[index_].batch->reject(row, reason);
+        return;
+    }
+    if (rejected_[static_cast<size_t>(row)] != 0) return;
+    rejected_[static_cast<size_t>(row)] = 1;
+    log_.add_dead(*batch_, row, reason);
+    dead_letter_count_++;
+}
+
+void Pipeline::take_answers() {
+    waiting_.clear();
+    std::erase_if(good_rows_,
+                  [&](int32_t row) { return rejected_[static_cast<size_t>(row)] != 0; });
+}
+
+bool Pipeline::run_generated() {
+    if (!waiting_.empty()) {  // by now they have their answers
+        check_not_null();
+        index_++;
+    }
+    for (; index_ < stream_.size(); index_++) {
+        if (stream_[index_].source != Source::kGenerated) continue;
+        evaluate_generated();
+        if (!waiting_.empty()) return true;
+        check_not_null();
+    }
+    check_event_times();
+    return false;
+}
+
+void Pipeline::evaluate_generated() {
+    Expression& expression = stream_[index_].generated;
+    Column value(expression.type);
+    if (expression.program) {
+        expression.program->evaluate(columns_, batch_->size(), value, unsure_);
+        std::copy_if(good_rows_.begin(), good_rows_.end(), std::back_inserter(waiting_),
+                     [&](int32_t row) { return unsure_[static_cast<size_t>(row)] != 0; });
+    } else {
+        value.assign_nulls(batch_->size());
+        waiting_ = good_rows_;
+    }
+    columns_[index_] = std::move(value);
+}
+
+void Pipeline::check_not_null() {
+    take_answers();
+    if (!stream_[index_].not_null) return;
+    for (int32_t row : good_rows_) {
+        if (columns_[index_].is_null(row))
+            reject(row, "a generated column that is NOT NULL is null");
+    }
+    take_answers();
+}
+
+const Column* Pipeline::event_times() const {
+    return event_time_ < 0 ? nullptr : &columns_[static_cast<size_t>(event_time_)];
+}
+
+void Pipeline::check_event_times() {
+    if (event_time_ < 0) return;
+    for (int32_t row : good_rows_) {
+        Error error = check_event_time(*event_times(), row, now_us_, max_future_us_);
+        if (error) reject(row, *error);
+    }
+    take_answers();
+}
+
+void Pipeline::begin_tables() {
+    phase_ = Phase::kTables;
+    index_ = 0;
+    for (Table& table : tables_) {
+        if (table.state) table.batch->begin(*batch_, good_rows_, event_times());
+    }
+}
+
+bool Pipeline::run_tables() {
+    for (; index_ < tables_.size(); index_++) {
+        if (tables_[index_].state && tables_[index_].batch->run(columns_)) return true;
+    }
+    return false;
+}
+
+void Pipeline::fold() {
+    const Column* times = event_times();
+    for (Table& table : tables_) {
+        if (!table.state) continue;
+        table.batch->fold();
+        if (times == nullptr) continue;
+        for (int32_t row : good_rows_) {
+            table.state->clock().message((*batch_)[row].partition, times->int_at(row));
+        }
+    }
+    for (int32_t row = 0; row < batch_->size(); row++) {
+        int32_t partition = (*batch_)[row].partition;
+        if (rejected_[static_cast<size_t>(row)] != 0) {
+            source_.bad_message(partition);
+        } else {
+            source_.message(partition, times != nullptr ? times->int_at(row) : kNoTime);
+        }
+    }
+    move_positions();
+}
+
+void Pipeline::move_positions() {
+    // From the back: the last message of each partition is the one to remember.
+    for (int32_t row = batch_->size() - 1; row >= 0; row--) {
+        const Message& message = (*batch_)[row];
+        PartitionProgress& position = position_at(message.partition);
+        if (position.last_offset >= message.offset && position.next_offset > message.offset) {
+            continue;
+        }
+        position.next_offset = message.offset + 1;
+        position.last_offset = message.offset;
+        position.last_hash =
+            message_hash(message.timestamp_ms, batch_->key(row).data(), message.key_size,
+                         batch_->value(row).data(), message.value_size);
+        positions_moved_ = true;
+    }
+}
+
+// ---- commit ----
+
+bool Pipeline::has_open_windows() const {
+    return std::any_of(tables_.begin(), tables_.end(), [](const Table& table) {
+        return table.state && table.state->has_open_windows();
+    });
+}
+
+bool Pipeline::has_uncommitted() const {
+    if (positions_moved_ || !log_.empty()) return true;
+    return std::any_of(tables_.begin(), tables_.end(), [](const Table& table) {
+        return table.state && table.state->has_changes();
+    });
+}
+
+bool Pipeline::wants_commit(int64_t now_us) const {
+    if (has_uncommitted()) return true;
+    return std::any_of(tables_.begin(), tables_.end(), [&](const Table& table) {
+        if (!table.state) return false;
+        return table.state->closes_at(table.state->clock().watermark_at(source_, now_us));
+    });
+}
+
+void Pipeline::prepare_commit(int64_t now_us) {
+    for (Table& table : tables_) {
+        if (!table.state) continue;
+        int64_t watermark = table.state->clock().watermark_at(source_, now_us);
+        table.state->prepare_commit(positions_, watermark);
+    }
+}
+
+void Pipeline::committed() {
+    for (Table& table : tables_) {
+        if (table.state) table.state->committed();
+    }
+    log_.clear();
+    positions_moved_ = false;
+}
+
+size_t Pipeline::memory_bytes() const {
+    size_t bytes = arena_.bytes_reserved() + log_.memory_bytes();
+    for (const Column& column : columns_) {
+        bytes += column.cells.capacity() * sizeof(uint64_t) + column.nulls.capacity();
+    }
+    for (const Table& table : tables_) {
+        if (table.state) bytes += table.state->memory_bytes();
+    }
+    return bytes;
+}
+
+}  // namespace anomaly

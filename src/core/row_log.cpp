@@ -1,0 +1,41 @@
+#include "core/row_log.h"
+
+#include <cstring>
+
+namespace anomaly {
+
+const char* RowLog::copy_value(const MessageBatch& batch, int32_t row) {
+    const Message& message = batch[row];
+    if (message.value_size < 0) return nullptr;
+    if (message.value_size == 0) return "";
+    return bytes_.copy(batch.value(row)).data();
+}
+
+void RowLog::add_late(const MessageBatch& batch, int32_t row, int64_t window_start,
+                      int64_t window_end) {
+    const Message& message = batch[row];
+    late_.push_back({message.partition, message.offset, message.timestamp_ms, window_start,
+                     window_end, copy_value(batch, row), message.value_size});
+}
+
+void RowLog::add_dead(const MessageBatch& batch, int32_t row, std::string_view reason) {
+    const Message& message = batch[row];
+    char* text = bytes_.allocate(reason.size() + 1);
+    if (!reason.empty()) std::memcpy(text, reason.data(), reason.size());
+    text[reason.size()] = '\0';
+    dead_.push_back({message.partition, message.offset, message.timestamp_ms, text,
+                     copy_value(batch, row), message.value_size});
+}
+
+void RowLog::clear() {
+    bytes_.reset();
+    late_.clear();
+    dead_.clear();
+}
+
+size_t RowLog::memory_bytes() const {
+    return bytes_.bytes_reserved() + late_.capacity() * sizeof(LateRow) +
+           dead_.capacity() * sizeof(DeadLetter);
+}
+
+}  // namespace anomaly

@@ -1,0 +1,104 @@
+// One continuous table: its groups or pending rows, its event time, what is late for it, and what
+// its next commit writes. Owns all it hands out. One thread.
+//
+//   restore .. restore_done, then: fold batches; prepare_commit; changes; committed; fold ...
+// Nothing may be folded between prepare_commit and committed.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/checkpoint.h"
+#include "core/group_store.h"
+#include "core/message.h"
+#include "core/row_log.h"
+#include "core/source_clock.h"
+#include "core/spec.h"
+#include "core/table_plan.h"
+#include "core/watermark.h"
+
+namespace anomaly {
+
+class TableState {
+  public:
+    // The plan has been checked.
+    TableState(TablePlan plan, int64_t watermark_delay_us, const TableProgress& progress);
+
+    Error restore(const CheckpointRow& row) { return restore_->add(row); }
+    Error restore_done();
+
+    TablePlan& plan() { return plan_; }
+    TableClock& clock() { return clock_; }
+    RowLog& log() { return log_; }
+
+    // Would the row go into a window that the last commit closed? Then it is logged as late.
+    bool take_late(const MessageBatch& batch, int32_t row, int64_t event_time_us);
+    // Takes rows in, in their order. event_times: nullptr where the stream has none. values: by
+    // number of the expression; a filter's value is looked at, an argument is only where it is
+    // true.
+    void fold(const MessageBatch& batch, const std::vector<int32_t>& rows,
+              const Column* event_times, const std::vector<Column>& values);
+
+    // Something but the position changed since the last commit.
+    bool has_changes() const;
+    // A commit that moved the watermark there would close a window.
+    bool closes_at(int64_t watermark_us) const;
+    bool has_open_windows() const;
+    void request_close() { close_requested_ = true; }
+
+    // positions: where the reader is; event times are the table's own.
+    void prepare_commit(const std::vector<PartitionProgress>& positions, int64_t watermark_us);
+    const TableChanges& changes() const { return changes_; }
+    void committed();
+
+    size_t memory_bytes() const;
+
+  private:
+    void fold_groups(const std::vector<int32_t>& rows, const Column* event_times,
+                     const std::vector<Column>& values);
+    void fold_aggregate(int32_t a, const std::vector<int32_t>& rows,
+                        const std::vector<Column>& values);
+    void append_outputs(const MessageBatch& batch, const std::vector<int32_t>& rows,
+                        const std::vector<Column>& values);
+    // Start of the last window that is closed at the watermark.
+    int64_t last_closed_window(int64_t watermark_us) const;
+    void gather_groups();
+    void add_row(uint32_t slot, uint8_t flags);
+    void gather_checkpoint(int64_t sequence);
+    void publish(int64_t sequence);
+
+    TablePlan plan_;
+    TableClock clock_;
+    GroupStore store_;
+    SnapshotSchedule schedule_;
+    std::unique_ptr<CheckpointRestore> restore_;  // until restore_done
+    int64_t sequence_;                            // of the last commit
+    bool close_requested_ = false;
+    RowLog log_;
+
+    // Filters: rows to append.
+    std::vector<Column> outputs_;
+    std::vector<int32_t> output_partitions_;
+    std::vector<int64_t> output_offsets_;
+    Arena output_bytes_;
+
+    // The commit at hand.
+    TableChanges changes_ = {};
+    std::vector<PartitionProgress> positions_;
+    std::vector<int64_t> closing_;  // starts of windows
+    std::vector<uint32_t> row_slots_;
+    std::vector<uint8_t> row_flags_;
+    std::vector<int64_t> row_starts_, row_ends_;
+    std::vector<Column> key_columns_, aggregate_columns_;
+    std::vector<uint8_t> failed_;
+    std::vector<ColumnView> key_views_, aggregate_views_, output_views_;
+    CheckpointRows checkpoint_;
+
+    // Scratch of fold.
+    std::vector<const Column*> keys_;
+    std::vector<uint32_t> slots_, chosen_slots_;
+    std::vector<int32_t> chosen_rows_;
+};
+
+}  // namespace anomaly
