@@ -1,0 +1,263 @@
+// One request at a time. The rows of a request are answered one after the other in a
+// subtransaction; a row that raises an error ends it and is rejected, and the next subtransaction
+// goes on behind it: a batch without errors costs one, each bad row one more. What a subtransaction
+// has built (caches of type input functions, expression states) goes with it, since an error may
+// have left it halfway.
+#include "pg/referee.h"
+
+#include "pg/call.h"
+#include "pg/contain.h"
+#include "pg/message_judge.h"
+
+namespace anomaly::pg {
+
+namespace {
+
+constexpr int32 kStreamItself = -1;  // Request::table of a generated column
+constexpr int kMaxCells = 3;
+
+struct Expression {
+    int32 table;
+    int32 number;
+    Index varno;
+    Expr* expr;
+    CellType type;
+};
+
+}  // namespace
+
+struct Referee {
+    const StreamDefinition* stream;
+    Oid userid;
+    MemoryContext context;
+    MemoryContext expression_context;
+    List* expressions;  // of Expression*, but for the generated columns
+    // The request at hand.
+    bridge::Ingest* ingest;
+    bridge::Request request;
+    int32 next_row;  // index into request.rows
+    bool in_row;     // an error now is the row's fault
+    MemoryContext run_context;
+    MessageJudge* judge;  // of this subtransaction, NULL: not a kDecode request
+};
+
+namespace {
+
+Expression find_expression(const Referee* referee, int32 table, int32 number) {
+    const StreamDefinition* stream = referee->stream;
+    if (table == kStreamItself && number >= 0 && number < stream->spec.column_count &&
+        stream->generated[number] != NULL) {
+        return {table, number, 1, reinterpret_cast<Expr*>(stream->generated[number]),
+                stream->types[number]};
+    }
+    ListCell* cell;
+    foreach (cell, referee->expressions) {
+        const Expression* expression = static_cast<const Expression*>(lfirst(cell));
+        if (expression->table == table && expression->number == number) return *expression;
+    }
+    elog(ERROR, "no expression %d of table %d of stream %s", number, table, stream->name);
+}
+
+// ---- kDecode ----
+
+void put_message(Referee* referee, int32 row, const Datum* values, const bool* nulls) {
+    const StreamDefinition* stream = referee->stream;
+    for (int c = 0; c < stream->spec.column_count; c++) {
+        const StreamColumnSpec* column = &stream->spec.columns[c];
+        if (column->source != Source::kField || !column->used || nulls[c]) continue;
+        uint64_t cells[kMaxCells] = {};
+        cells_from_datum(stream->types[c], values[c], cells);
+        check(bridge::ingest_put_value(referee->ingest, row, c, cells));
+    }
+}
+
+void decode_rows(Referee* referee, ExprContext* econtext) {
+    const Size count = static_cast<Size>(referee->stream->spec.column_count + 1);
+    Datum* values = static_cast<Datum*>(palloc0(sizeof(Datum) * count));
+    bool* nulls = static_cast<bool*>(palloc0(sizeof(bool) * count));
+    referee->judge = judge_create(referee->stream);
+    for (; referee->next_row < referee->request.row_count; referee->next_row++) {
+        const int32 row = referee->request.rows[referee->next_row];
+        const MemoryContext caller = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
+        referee->in_row = true;
+        judge_message(referee->judge, bridge::ingest_message(referee->ingest, row), values, nulls);
+        referee->in_row = false;
+        put_message(referee, row, values, nulls);
+        MemoryContextSwitchTo(caller);
+        ResetExprContext(econtext);
+    }
+}
+
+// ---- kEvaluate ----
+
+// The columns that an expression reads, as the attributes of a slot.
+struct Inputs {
+    int count;
+    int* columns;
+    ColumnView* views;
+};
+
+Inputs find_inputs(const Referee* referee, const Expression& expression) {
+    Bitmapset* attributes = NULL;
+    pull_varattnos(reinterpret_cast<Node*>(expression.expr), expression.varno, &attributes);
+    const Size size = static_cast<Size>(bms_num_members(attributes) + 1);
+    Inputs inputs = {0, static_cast<int*>(palloc(sizeof(int) * size)),
+                     static_cast<ColumnView*>(palloc(sizeof(ColumnView) * size))};
+    int member = -1;
+    while ((member = bms_next_member(attributes, member)) >= 0) {
+        const int attribute = member + FirstLowInvalidHeapAttributeNumber;
+        if (attribute <= 0) elog(ERROR, "whole-row reference in an expression over a stream");
+        inputs.columns[inputs.count] = attribute - 1;
+        inputs.views[inputs.count] = bridge::ingest_column(referee->ingest, attribute - 1);
+        inputs.count++;
+    }
+    return inputs;
+}
+
+void fill_slot(const Referee* referee, const Inputs& inputs, int32 row, TupleTableSlot* slot) {
+    ExecClearTuple(slot);
+    for (int i = 0; i < inputs.count; i++) {
+        const int c = inputs.columns[i];
+        const ColumnView* view = &inputs.views[i];
+        if (row >= view->row_count) elog(ERROR, "column %d of the stream was not read", c + 1);
+        const bool is_null = view->nulls != NULL && view->nulls[row] != 0;
+        slot->tts_isnull[c] = is_null;
+        if (is_null) continue;
+        const uint64_t* cells =
+            view->cells + static_cast<Size>(row) * static_cast<Size>(stride(view->type));
+        slot->tts_values[c] = datum_from_cells(referee->stream->types[c], cells);
+    }
+    ExecStoreVirtualTuple(slot);
+}
+
+void evaluate_rows(Referee* referee, ExprContext* econtext) {
+    const Expression expression =
+        find_expression(referee, referee->request.table, referee->request.expression);
+    const Inputs inputs = find_inputs(referee, expression);
+    TupleTableSlot* slot = MakeSingleTupleTableSlot(referee->stream->descriptor, &TTSOpsVirtual);
+    memset(slot->tts_isnull, true, static_cast<Size>(referee->stream->descriptor->natts));
+    ExprState* state = ExecInitExpr(expression_planner(expression.expr), NULL);
+    econtext->ecxt_scantuple = slot;
+    for (; referee->next_row < referee->request.row_count; referee->next_row++) {
+        const int32 row = referee->request.rows[referee->next_row];
+        const MemoryContext caller = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
+        fill_slot(referee, inputs, row, slot);
+        bool is_null = false;
+        uint64_t cells[kMaxCells] = {};
+        referee->in_row = true;
+        const Datum value = ExecEvalExpr(state, econtext, &is_null);
+        if (!is_null) cells_from_datum(expression.type, value, cells);
+        referee->in_row = false;
+        if (!is_null) check(bridge::ingest_put_value(referee->ingest, row, 0, cells));
+        MemoryContextSwitchTo(caller);
+        ResetExprContext(econtext);
+    }
+}
+
+// ---- requests ----
+
+// As far as the rows go without an error.
+void answer_rows(void* opaque) {
+    Referee* referee = static_cast<Referee*>(opaque);
+    referee->in_row = false;
+    referee->judge = NULL;
+    MemoryContextSwitchTo(referee->run_context);
+    ExprContext* econtext = CreateStandaloneExprContext();
+    if (referee->request.need == bridge::Need::kDecode) {
+        decode_rows(referee, econtext);
+    } else {
+        evaluate_rows(referee, econtext);
+    }
+    FreeExprContext(econtext, true);
+}
+
+void reject_row(Referee* referee, const char* reason) {
+    const int32 row = referee->request.rows[referee->next_row];
+    const char* column = NULL;
+    if (referee->judge != NULL) {
+        column = judge_column(referee->judge);
+    } else if (referee->request.table == kStreamItself) {
+        const int c = referee->request.expression;
+        column = NameStr(TupleDescAttr(referee->stream->descriptor, c)->attname);
+    }
+    if (column != NULL) reason = psprintf("column \"%s\": %s", column, reason);
+    check(bridge::ingest_reject(referee->ingest, row, reason));
+}
+
+// Runs as the owner, and as nothing more.
+void answer_request(Referee* referee) {
+    Oid caller;
+    int security_context;
+    GetUserIdAndSecContext(&caller, &security_context);
+    referee->next_row = 0;
+    while (referee->next_row < referee->request.row_count) {
+        referee->run_context =
+            AllocSetContextCreate(referee->context, "anomaly referee", ALLOCSET_DEFAULT_SIZES);
+        const MemoryContext outer = MemoryContextSwitchTo(referee->run_context);
+        char reason[kReasonBytesMax];
+        SetUserIdAndSecContext(referee->userid, security_context | SECURITY_LOCAL_USERID_CHANGE |
+                                                    SECURITY_RESTRICTED_OPERATION);
+        const bool done = contain(answer_rows, referee, &referee->in_row, reason);
+        SetUserIdAndSecContext(caller, security_context);
+        if (!done) {
+            reject_row(referee, reason);
+            referee->next_row++;
+        }
+        MemoryContextSwitchTo(outer);
+        MemoryContextDelete(referee->run_context);
+        CHECK_FOR_INTERRUPTS();
+    }
+}
+
+}  // namespace
+
+Referee* referee_create(const StreamDefinition* stream, Oid userid, MemoryContext context) {
+    Referee* referee = static_cast<Referee*>(MemoryContextAllocZero(context, sizeof(Referee)));
+    referee->stream = stream;
+    referee->userid = userid;
+    referee->context = context;
+    referee->expression_context =
+        AllocSetContextCreate(context, "anomaly referee's expressions", ALLOCSET_SMALL_SIZES);
+    return referee;
+}
+
+void referee_add_expression(Referee* referee, int32 table, int32 expression, const Expr* expr,
+                            Index stream_varno) {
+    const MemoryContext caller = MemoryContextSwitchTo(referee->expression_context);
+    const Node* node = reinterpret_cast<const Node*>(expr);
+    Expression* entry = static_cast<Expression*>(palloc(sizeof(Expression)));
+    *entry = {table, expression, stream_varno, static_cast<Expr*>(copyObjectImpl(expr)),
+              cell_type(exprType(node), exprTypmod(node))};
+    referee->expressions = lappend(referee->expressions, entry);
+    MemoryContextSwitchTo(caller);
+}
+
+void referee_clear_expressions(Referee* referee) {
+    referee->expressions = NIL;
+    MemoryContextReset(referee->expression_context);
+}
+
+void referee_run(Referee* referee, bridge::Ingest* ingest) {
+    const MemoryContext caller = CurrentMemoryContext;
+    bool began_transaction = false;
+    bool pushed_snapshot = false;
+    referee->ingest = ingest;
+    for (;;) {
+        check(bridge::ingest_next(ingest, &referee->request));
+        if (referee->request.need == bridge::Need::kNothing) break;
+        if (!IsTransactionState()) {
+            StartTransactionCommand();
+            began_transaction = true;
+        }
+        if (!ActiveSnapshotSet()) {
+            PushActiveSnapshot(GetTransactionSnapshot());
+            pushed_snapshot = true;
+        }
+        answer_request(referee);
+    }
+    if (pushed_snapshot) PopActiveSnapshot();
+    if (began_transaction) CommitTransactionCommand();
+    MemoryContextSwitchTo(caller);
+}
+
+}  // namespace anomaly::pg

@@ -1,0 +1,213 @@
+// Reads a stream's definition from the catalogs.
+#include "pg/stream.h"
+
+#include "pg/compile.h"
+#include "pg/options.h"
+#include "pg/server_options.h"
+
+namespace anomaly::pg {
+
+namespace {
+
+struct Columns {
+    StreamColumnSpec* specs;
+    CellType* types;
+    Node** generated;
+    bool* used;
+};
+
+template <class T>
+T* palloc_array_of(int count) {
+    return static_cast<T*>(palloc0(sizeof(T) * static_cast<Size>(count + 1)));
+}
+
+[[noreturn]] void column_error(const Relation relation, Form_pg_attribute attribute,
+                               const char* what) {
+    ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
+                    errmsg("column \"%s\" of stream \"%s\" %s", NameStr(attribute->attname),
+                           RelationGetRelationName(relation), what)));
+}
+
+Oid metadata_type(Source source) {
+    switch (source) {
+        case Source::kPartition:
+            return INT4OID;
+        case Source::kOffset:
+            return INT8OID;
+        case Source::kTimestamp:
+            return TIMESTAMPTZOID;
+        default:  // kTopic, kKey
+            return TEXTOID;
+    }
+}
+
+void load_field(const Relation relation, Form_pg_attribute attribute, StreamColumnSpec* spec) {
+    List* options = GetForeignColumnOptions(RelationGetRelid(relation), attribute->attnum);
+    const char* metadata = find_option(options, "metadata");
+    const char* path = find_option(options, "path");
+    if (metadata != NULL && path != NULL) {
+        column_error(relation, attribute, "cannot have both options path and metadata");
+    }
+    if (metadata != NULL) {
+        spec->source = parse_metadata(metadata);
+        if (attribute->atttypid != metadata_type(spec->source) || attribute->atttypmod >= 0) {
+            column_error(relation, attribute,
+                         psprintf("must be of type %s: it holds the message's %s",
+                                  format_type_be(metadata_type(spec->source)), metadata));
+        }
+        return;
+    }
+    spec->source = Source::kField;
+    if (path != NULL) {
+        spec->path = parse_path(path, &spec->path_count);
+        return;
+    }
+    const char** name = palloc_array_of<const char*>(1);
+    name[0] = pstrdup(NameStr(attribute->attname));
+    spec->path = name;
+    spec->path_count = 1;
+    // Whether NULL is a value of a domain is the domain's to say: core asks about each NULL.
+    if (DomainHasConstraints(attribute->atttypid)) spec->not_null = true;
+}
+
+void load_generated(const Relation relation, Form_pg_attribute attribute, Columns* columns) {
+    const int c = attribute->attnum - 1;
+    Node* expr = build_column_default(relation, attribute->attnum);
+    if (expr == NULL) column_error(relation, attribute, "has lost its generation expression");
+    columns->specs[c].source = Source::kGenerated;
+    columns->generated[c] = expr;
+    compile_expr(eval_const_expressions(NULL, expr), 1, &columns->specs[c].generated);
+    // It may fail, and then the message is bad: it is always computed.
+    columns->used[c] = true;
+    Bitmapset* attributes = NULL;
+    pull_varattnos(expr, 1, &attributes);
+    int member = -1;
+    while ((member = bms_next_member(attributes, member)) >= 0) {
+        const int number = member + FirstLowInvalidHeapAttributeNumber;
+        if (number <= 0) column_error(relation, attribute, "cannot use the whole row");
+        columns->used[number - 1] = true;
+    }
+}
+
+void load_column(const Relation relation, int c, Columns* columns) {
+    Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation), c);
+    StreamColumnSpec* spec = &columns->specs[c];
+    if (attribute->attisdropped) {
+        spec->source = Source::kTopic;
+        spec->type = Type::kText;
+        columns->types[c] = {Type::kText, TEXTOID, -1, false};
+        columns->used[c] = false;
+        return;
+    }
+    columns->types[c] = cell_type(attribute->atttypid, attribute->atttypmod);
+    spec->type = columns->types[c].type;
+    spec->not_null = attribute->attnotnull;
+    if (attribute->attgenerated != '\0') {
+        load_generated(relation, attribute, columns);
+    } else {
+        load_field(relation, attribute, spec);
+    }
+}
+
+// Index of the event time column, -1: none.
+int find_event_time(const Relation relation, const List* options) {
+    const char* name = find_option(options, "event_time");
+    if (name == NULL) return -1;
+    const TupleDesc descriptor = RelationGetDescr(relation);
+    for (int c = 0; c < descriptor->natts; c++) {
+        Form_pg_attribute attribute = TupleDescAttr(descriptor, c);
+        if (attribute->attisdropped || strcmp(NameStr(attribute->attname), name) != 0) continue;
+        if (attribute->atttypid != TIMESTAMPTZOID || attribute->atttypmod >= 0) {
+            column_error(relation, attribute,
+                         "is its event_time and must be of type timestamp with time zone");
+        }
+        return c;
+    }
+    ereport(ERROR, (errcode(ERRCODE_FDW_COLUMN_NAME_NOT_FOUND),
+                    errmsg("option event_time of stream \"%s\" names column \"%s\", which does "
+                           "not exist",
+                           RelationGetRelationName(relation), name)));
+}
+
+int64 interval_or(const List* options, const char* name, int64 otherwise) {
+    const char* value = find_option(options, name);
+    return value == NULL ? otherwise : parse_interval_option(name, value);
+}
+
+void load_options(const Relation relation, const List* options, StreamDefinition* stream) {
+    const char* topic = find_option(options, "topic");
+    if (topic == NULL) {
+        ereport(ERROR, (errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
+                        errmsg("stream \"%s\" has no topic", RelationGetRelationName(relation)),
+                        errhint("Set its option topic.")));
+    }
+    stream->spec.topic = pstrdup(topic);
+    stream->spec.watermark_delay_us = interval_or(options, "watermark_delay", 0);
+    stream->spec.idle_timeout_us = interval_or(options, "idle_timeout", kDefaultIdleTimeout_us);
+    stream->spec.max_future_us = interval_or(options, "max_future", kDefaultMaxFuture_us);
+    const char* startup = find_option(options, "startup");
+    stream->startup = parse_startup(startup == NULL ? "earliest" : startup);
+}
+
+void load_columns(const Relation relation, const List* options, const bool* used_columns,
+                  StreamDefinition* stream) {
+    const int count = RelationGetDescr(relation)->natts;
+    Columns columns = {palloc_array_of<StreamColumnSpec>(count), palloc_array_of<CellType>(count),
+                       palloc_array_of<Node*>(count), palloc_array_of<bool>(count)};
+    for (int c = 0; c < count; c++) columns.used[c] = used_columns == NULL || used_columns[c];
+    for (int c = 0; c < count; c++) load_column(relation, c, &columns);
+    stream->spec.event_time = find_event_time(relation, options);
+    if (stream->spec.event_time >= 0) columns.used[stream->spec.event_time] = true;
+    for (int c = 0; c < count; c++) columns.specs[c].used = columns.used[c];
+    stream->spec.columns = columns.specs;
+    stream->spec.column_count = count;
+    stream->types = columns.types;
+    stream->generated = columns.generated;
+}
+
+bool is_our_server(Oid server_oid) {
+    const ForeignServer* server = GetForeignServer(server_oid);
+    return strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, "anomaly_kafka") == 0;
+}
+
+}  // namespace
+
+bool is_stream(Oid relation) {
+    if (get_rel_relkind(relation) != RELKIND_FOREIGN_TABLE) return false;
+    return is_our_server(GetForeignServerIdByRelId(relation));
+}
+
+bool is_event_time_column(Oid stream, Index stream_varno, const Node* expr) {
+    if (expr == NULL || !IsA(expr, Var)) return false;
+    const Var* var = reinterpret_cast<const Var*>(expr);
+    if (var->varno != static_cast<int>(stream_varno) || var->varattno <= 0) return false;
+    Relation relation = table_open(stream, AccessShareLock);
+    const int column = find_event_time(relation, GetForeignTable(stream)->options);
+    table_close(relation, NoLock);
+    return column == var->varattno - 1;
+}
+
+StreamDefinition* load_stream(Oid foreign_table, const bool* used_columns) {
+    Relation relation = table_open(foreign_table, AccessShareLock);
+    if (!is_stream(foreign_table)) {
+        ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                        errmsg("\"%s\" is not a stream", RelationGetRelationName(relation)),
+                        errdetail("A stream is a foreign table of the foreign-data wrapper "
+                                  "anomaly_kafka.")));
+    }
+    const ForeignTable* table = GetForeignTable(foreign_table);
+    StreamDefinition* stream = palloc_array_of<StreamDefinition>(1);
+    stream->relation = foreign_table;
+    stream->owner = relation->rd_rel->relowner;
+    stream->server = table->serverid;
+    stream->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
+                                              RelationGetRelationName(relation));
+    stream->descriptor = CreateTupleDescCopy(RelationGetDescr(relation));
+    load_options(relation, table->options, stream);
+    load_columns(relation, table->options, used_columns, stream);
+    stream->properties = load_properties(stream->server, stream->owner, &stream->property_count);
+    table_close(relation, NoLock);
+    return stream;
+}
+
+}  // namespace anomaly::pg
