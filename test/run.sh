@@ -100,6 +100,17 @@ part_regress() {
     count "$good" "$bad"
 }
 
+# The jars of Apache Kafka: fetched once by whoever runs this, read by the account that tests.
+kafka_libraries() {
+    local kept=${ANOMALY_KAFKA_LIBS:-$root_dir/build/kafka}
+    mkdir -p "$kept"
+    note "jars of Apache Kafka in ${kept#"$root_dir/"}"
+    ANOMALY_KAFKA_LIBS=$kept quietly "$root_dir/build/log/kafka-libraries.log" \
+        bash "$root_dir/test/kafka/real_kafka.sh" libraries
+    cp -r "$kept" "$work_dir/kafka"
+    if [[ $EUID -eq 0 ]]; then chown -R "$runner:" "$work_dir/kafka"; fi
+}
+
 part_tap() {
     local files=() file bin pgxs
     prepare_database
@@ -119,9 +130,10 @@ part_tap() {
         PG_TEST_PORT_DIR="$work_dir" \
         PERL5LIB="$work_dir/tree/test/tap:$(realpath "$pgxs/src/test/perl")" \
         ANOMALY_BIN="$work_dir/bin" ANOMALY_TREE="$work_dir/tree" \
-        ANOMALY_KAFKA_LIBS="${ANOMALY_KAFKA_LIBS-}" \
+        ANOMALY_KAFKA_LIBS="$work_dir/kafka" \
         perl "$work_dir/tree/test/tap/harness.pl" "$work_dir/counts" "$work_dir/tap" \
         "${files[@]}" || true
+    [[ -e $work_dir/counts ]] || return 1
     cat "$work_dir/counts" >>"$counts"
 }
 
