@@ -24,16 +24,25 @@ answer() {
 }
 
 
+# Prints all events since the last one printed.
+news() {
+    local before seq message
+    until [[ ${before-} == "$since" ]]; do
+        before=$since
+        ask "SELECT seq, coalesce(message, rule) FROM anomaly.events_since($since) ORDER BY seq;"
+        while IFS=$'\t' read -r seq message; do
+            since=$seq
+            printf 'ALERT   %s\n' "$message"
+        done < <(answer)
+    done
+}
+
 ask "LISTEN anomaly;"
 answer
 while ask ";" && text=$(answer); do
     if [[ $text == *"Asynchronous notification"* ]]; then
         printf 'NOTIFY  %s\n' "$(grep -o '{[^"]*"v".*}' <<<"$text" | tail -n 1)"
-        ask "SELECT seq, message FROM anomaly.events_since($since) ORDER BY seq;"
-        while IFS=$'\t' read -r seq message; do
-            since=$seq
-            printf 'ALERT   %s\n' "$message"
-        done < <(answer)
+        news
     fi
     sleep 0.3
 done
