@@ -7,7 +7,7 @@
 set -euo pipefail
 
 since=0
-coproc client { psql -XAtq -F $'\t' -v ON_ERROR_STOP=1 "$@" 2>&1; }
+coproc client { psql -XAtq -F $'\t' -v ON_ERROR_STOP=1 "$@"; }
 # Bash forgets the array when the client is gone.
 from=${client[0]} to=${client[1]}
 
@@ -39,7 +39,7 @@ news() {
 
 ask "LISTEN anomaly;"
 answer
-while ask ";" && text=$(answer); do
+while [[ -n ${client_PID-} ]] && ask ";" && text=$(answer); do
     if [[ $text == *"Asynchronous notification"* ]]; then
         printf 'NOTIFY  %s\n' "$(grep -o '{[^"]*"v".*}' <<<"$text" | tail -n 1)"
         news
