@@ -16,9 +16,10 @@ work_dir=
 count() { echo "$1 $2" >>"$counts"; }
 
 clean_up() {
+    if [[ -z ${failed-} ]]; then printf '\n0 passed, 1 failed\n'; fi
     if [[ -n $work_dir && -d $work_dir ]]; then
         if [[ -d $work_dir/regress ]]; then stop_cluster regress; fi
-        if [[ -n ${failed-} && $failed != 0 ]]; then
+        if [[ ${failed-1} != 0 ]]; then
             rm -rf "$root_dir/build/failed"
             mkdir -p "$root_dir/build/failed"
             (cd "$work_dir" && find . \( -name '*.log' -o -name 'regress_log_*' -o -name '*.diffs' \
@@ -167,12 +168,12 @@ main() {
         '') ;;
         tidy | wall | unit | sanitize | regress) parts=("$1") ;;
         tap) parts=(tap) && shift && tap_files=("$@") ;;
-        *) die "there is no part $1" "parts: ${parts[*]}" ;;
+        *) failed=1 && die "there is no part $1" "parts: ${parts[*]}" ;;
     esac
-    say "packages"
-    need_packages test
     counts=$(mktemp)
     trap clean_up EXIT
+    say "packages"
+    need_packages test
     make_work_dir
     for part in "${parts[@]}"; do run_part "$part"; done
     read -r passed failed < <(awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }' "$counts")
