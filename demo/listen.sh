@@ -7,7 +7,7 @@
 set -euo pipefail
 
 since=0
-coproc client { psql -XAtq -F $'\t' -v ON_ERROR_STOP=1 "$@" 2>&1; }
+coproc client { psql -XAtq -F $'\t' -v ON_ERROR_STOP=1 "$@"; }
 # Bash forgets the array when the client is gone.
 from=${client[0]} to=${client[1]}
 
@@ -24,16 +24,25 @@ answer() {
 }
 
 
-ask "LISTEN anomaly;"
-answer
-while ask ";" && text=$(answer); do
-    if [[ $text == *"Asynchronous notification"* ]]; then
-        printf 'NOTIFY  %s\n' "$(grep -o '{[^"]*"v".*}' <<<"$text" | tail -n 1)"
-        ask "SELECT seq, message FROM anomaly.events_since($since) ORDER BY seq;"
+# Prints all events since the last one printed.
+news() {
+    local before seq message
+    until [[ ${before-} == "$since" ]]; do
+        before=$since
+        ask "SELECT seq, coalesce(message, rule) FROM anomaly.events_since($since) ORDER BY seq;"
         while IFS=$'\t' read -r seq message; do
             since=$seq
             printf 'ALERT   %s\n' "$message"
         done < <(answer)
+    done
+}
+
+ask "LISTEN anomaly;"
+answer
+while [[ -n ${client_PID-} ]] && ask ";" && text=$(answer); do
+    if [[ $text == *"Asynchronous notification"* ]]; then
+        printf 'NOTIFY  %s\n' "$(grep -o '{[^"]*"v".*}' <<<"$text" | tail -n 1)"
+        news
     fi
     sleep 0.3
 done

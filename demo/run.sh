@@ -180,7 +180,7 @@ stop_kept() {
     local list
     [[ -e $kept ]] || die "no demo was kept running"
     mapfile -t list <"$kept"
-    choose_postgres
+    choose_postgres demo
     work_dir=${list[0]}
     server_config=$work_dir/server$("$pg_config" --bindir)/pg_config
     groups=("${list[@]:1}")

@@ -16,9 +16,10 @@ work_dir=
 count() { echo "$1 $2" >>"$counts"; }
 
 clean_up() {
+    if [[ -z ${failed-} ]]; then printf '\n0 passed, 1 failed\n'; fi
     if [[ -n $work_dir && -d $work_dir ]]; then
         if [[ -d $work_dir/regress ]]; then stop_cluster regress; fi
-        if [[ -n ${failed-} && $failed != 0 ]]; then
+        if [[ ${failed-1} != 0 ]]; then
             rm -rf "$root_dir/build/failed"
             mkdir -p "$root_dir/build/failed"
             (cd "$work_dir" && find . \( -name '*.log' -o -name 'regress_log_*' -o -name '*.diffs' \
@@ -100,6 +101,17 @@ part_regress() {
     count "$good" "$bad"
 }
 
+# The jars of Apache Kafka: fetched once by whoever runs this, read by the account that tests.
+kafka_libraries() {
+    local kept=${ANOMALY_KAFKA_LIBS:-$root_dir/build/kafka}
+    mkdir -p "$kept"
+    note "jars of Apache Kafka in ${kept#"$root_dir/"}"
+    ANOMALY_KAFKA_LIBS=$kept quietly "$root_dir/build/log/kafka-libraries.log" \
+        bash "$root_dir/test/kafka/real_kafka.sh" libraries
+    cp -r "$kept" "$work_dir/kafka"
+    if [[ $EUID -eq 0 ]]; then chown -R "$runner:" "$work_dir/kafka"; fi
+}
+
 part_tap() {
     local files=() file bin pgxs
     prepare_database
@@ -119,9 +131,10 @@ part_tap() {
         PG_TEST_PORT_DIR="$work_dir" \
         PERL5LIB="$work_dir/tree/test/tap:$(realpath "$pgxs/src/test/perl")" \
         ANOMALY_BIN="$work_dir/bin" ANOMALY_TREE="$work_dir/tree" \
-        ANOMALY_KAFKA_LIBS="${ANOMALY_KAFKA_LIBS-}" \
+        ANOMALY_KAFKA_LIBS="$work_dir/kafka" \
         perl "$work_dir/tree/test/tap/harness.pl" "$work_dir/counts" "$work_dir/tap" \
         "${files[@]}" || true
+    [[ -e $work_dir/counts ]] || return 1
     cat "$work_dir/counts" >>"$counts"
 }
 
@@ -155,12 +168,12 @@ main() {
         '') ;;
         tidy | wall | unit | sanitize | regress) parts=("$1") ;;
         tap) parts=(tap) && shift && tap_files=("$@") ;;
-        *) die "there is no part $1" "parts: ${parts[*]}" ;;
+        *) failed=1 && die "there is no part $1" "parts: ${parts[*]}" ;;
     esac
-    say "packages"
-    need_packages test
     counts=$(mktemp)
     trap clean_up EXIT
+    say "packages"
+    need_packages test
     make_work_dir
     for part in "${parts[@]}"; do run_part "$part"; done
     read -r passed failed < <(awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }' "$counts")

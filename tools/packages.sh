@@ -34,6 +34,7 @@ postgres_major() {
     apt-cache policy postgresql | sed -n 's/^ *Candidate: *\([0-9][0-9]*\).*/\1/p'
 }
 
+# choose_postgres demo|test
 choose_postgres() {
     if [[ -n ${PG_CONFIG-} ]]; then
         pg_config=$(command -v "$PG_CONFIG") || die "PG_CONFIG=$PG_CONFIG is not a program"
@@ -44,8 +45,13 @@ choose_postgres() {
             apt_update
             pg_major=$(postgres_major)
         fi
-        [[ -n $pg_major ]] || die "no package postgresql is known to apt" \
-            "is there a network? try: apt-get update && apt-cache policy postgresql"
+        if [[ -z $pg_major ]]; then
+            pg_major=VERSION
+            die "apt knows no package postgresql, and none is installed" \
+                "is there a network? apt-get update said: build/log/apt-update.log" \
+                "these packages are needed, with VERSION from $pg_oldest to $pg_newest:" \
+                "$(package_list "$1" | paste -sd ' ')"
+        fi
         pg_config=/usr/lib/postgresql/$pg_major/bin/pg_config
     fi
     ((pg_major >= pg_oldest && pg_major <= pg_newest)) || die \
@@ -84,7 +90,7 @@ need_packages() {
     local package list missing=()
     command -v apt-get >/dev/null || die "this is neither Debian nor Ubuntu" \
         "install by hand what tools/packages.sh lists and run make, see README.md"
-    choose_postgres
+    choose_postgres "$1"
     list=$(package_list "$1")
     for package in $list; do
         if ! package_installed "$package"; then missing+=("$package"); fi

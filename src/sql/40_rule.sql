@@ -75,5 +75,6 @@ LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'anomaly_drop_rule';
 COMMENT ON FUNCTION anomaly.drop_rule(text) IS 'drops a rule; what it found stays in anomaly.finding_log';
 REVOKE ALL ON FUNCTION anomaly.drop_rule(text) FROM PUBLIC;
 
-SELECT pg_catalog.pg_extension_config_dump('anomaly.rule', ''),
-       pg_catalog.pg_extension_config_dump('anomaly.finding_log', '');
+-- One statement each: both change the same row of pg_extension.
+SELECT pg_catalog.pg_extension_config_dump('anomaly.rule', '');
+SELECT pg_catalog.pg_extension_config_dump('anomaly.finding_log', '');

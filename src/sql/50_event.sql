@@ -35,5 +35,6 @@ $$;
 COMMENT ON FUNCTION anomaly.events_since(bigint, integer) IS 'events after position seq, oldest first, at most max_events; keep the last seq and ask again after NOTIFY anomaly';
 REVOKE ALL ON FUNCTION anomaly.events_since(bigint, integer) FROM PUBLIC;
 
-SELECT pg_catalog.pg_extension_config_dump('anomaly.event_head', ''),
-       pg_catalog.pg_extension_config_dump('anomaly.alert_event', '');
+-- One statement each: both change the same row of pg_extension.
+SELECT pg_catalog.pg_extension_config_dump('anomaly.event_head', '');
+SELECT pg_catalog.pg_extension_config_dump('anomaly.alert_event', '');
