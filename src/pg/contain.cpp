@@ -1,5 +1,7 @@
 #include "pg/contain.h"
 
+#include "pg/subtransaction.h"
+
 namespace anomaly::pg {
 
 namespace {
@@ -31,32 +33,12 @@ void describe(const ErrorData* error, char (&reason)[kReasonBytesMax]) {
 
 bool contain(void (*step)(void*), void* argument, const bool* containable,
              char (&reason)[kReasonBytesMax]) {
-    const MemoryContext caller_context = CurrentMemoryContext;
-    const ResourceOwner caller_owner = CurrentResourceOwner;
-    volatile bool done = false;
-    BeginInternalSubTransaction(NULL);
-    MemoryContextSwitchTo(caller_context);
-    PG_TRY();
-    {
-        step(argument);
-        ReleaseCurrentSubTransaction();
-        done = true;
-    }
-    PG_CATCH();
-    {
-        MemoryContextSwitchTo(caller_context);
-        ErrorData* error = CopyErrorData();
-        if (!*containable || !is_input_fault(error->sqlerrcode)) PG_RE_THROW();
-        FlushErrorState();
-        RollbackAndReleaseCurrentSubTransaction();
-        MemoryContextSwitchTo(caller_context);
-        describe(error, reason);
-        FreeErrorData(error);
-    }
-    PG_END_TRY();
-    MemoryContextSwitchTo(caller_context);
-    CurrentResourceOwner = caller_owner;
-    return done;
+    ErrorData* error = run_in_subtransaction(step, argument);
+    if (error == NULL) return true;
+    if (!*containable || !is_input_fault(error->sqlerrcode)) ReThrowError(error);
+    describe(error, reason);
+    FreeErrorData(error);
+    return false;
 }
 
 }  // namespace anomaly::pg

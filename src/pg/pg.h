@@ -84,6 +84,7 @@ extern "C" {
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
+#include "utils/datetime.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -104,6 +105,7 @@ extern "C" {
 #include "utils/tuplestore.h"
 #include "utils/uuid.h"
 #include "utils/typcache.h"
+#include "utils/varlena.h"
 #include "utils/wait_event.h"
 }
 
@@ -187,6 +189,21 @@ inline void flatten_group_entries([[maybe_unused]] Query* query) {
     query->targetList = castNode(
         List, flatten_group_exprs(NULL, query, reinterpret_cast<Node*>(query->targetList)));
     query->havingQual = flatten_group_exprs(NULL, query, query->havingQual);
+#endif
+}
+
+// 17 added the restrictions, 18 the number of disabled nodes.
+inline ForeignPath* create_stream_path(PlannerInfo* root, RelOptInfo* relation, Cost startup,
+                                       Cost total) {
+#if PG_VERSION_NUM >= 180000
+    return create_foreignscan_path(root, relation, NULL, relation->rows, 0, startup, total, NIL,
+                                   relation->lateral_relids, NULL, NIL, NIL);
+#elif PG_VERSION_NUM >= 170000
+    return create_foreignscan_path(root, relation, NULL, relation->rows, startup, total, NIL,
+                                   relation->lateral_relids, NULL, NIL, NIL);
+#else
+    return create_foreignscan_path(root, relation, NULL, relation->rows, startup, total, NIL,
+                                   relation->lateral_relids, NULL, NIL);
 #endif
 }
 
