@@ -160,6 +160,12 @@ COMMENT ON COLUMN anomaly.lost_range.to_offset IS 'first offset after the gap';
 COMMENT ON COLUMN anomaly.lost_range.reason IS 'what was seen';
 COMMENT ON COLUMN anomaly.lost_range.recorded_at IS 'when it was recorded';
 
-SELECT pg_catalog.pg_extension_config_dump('anomaly.' || t, '')
-FROM unnest('{stream,continuous_table,table_progress,checkpoint,late_row,dead_letter,lost_range,
-              dead_letter_id_seq,lost_range_id_seq}'::text[]) t;
+SELECT pg_catalog.pg_extension_config_dump('anomaly.stream', '');
+SELECT pg_catalog.pg_extension_config_dump('anomaly.continuous_table', '');
+SELECT pg_catalog.pg_extension_config_dump('anomaly.table_progress', '');
+SELECT pg_catalog.pg_extension_config_dump('anomaly.checkpoint', '');
+SELECT pg_catalog.pg_extension_config_dump('anomaly.late_row', '');
+SELECT pg_catalog.pg_extension_config_dump('anomaly.dead_letter', '');
+SELECT pg_catalog.pg_extension_config_dump('anomaly.lost_range', '');
+SELECT pg_catalog.pg_extension_config_dump('anomaly.dead_letter_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('anomaly.lost_range_id_seq', '');
