@@ -60,6 +60,7 @@ void wake_manager_at_commit() {
 }
 
 void wake_stream_at_commit(Oid stream) {
+    wake_manager_at_commit();  // the stream may have no worker yet, or need none any more
     register_once();
     for (int i = 0; i < Min(wanted_stream_count, kMaxStreams); i++) {
         if (wanted_streams[i] == stream) return;

@@ -7,7 +7,7 @@ namespace anomaly::pg {
 
 // The manager of this database reads the catalog again.
 void wake_manager_at_commit();
-// So does the worker of this stream.
+// So does the worker of this stream, and the manager.
 void wake_stream_at_commit(Oid stream);
 // The launcher reads pg_database again.
 void wake_launcher_at_commit();
