@@ -116,13 +116,14 @@ void begin_meeting(StreamRun* run) {
     }
 }
 
-void end_meeting(StreamRun* run) {
-    if (run->meeting[0] == NULL) return;
-    if (!bridge::ingest_met(run->meeting[0]->ingest, run->meeting[1]->ingest)) return;
+// False: the extension is gone.
+bool end_meeting(StreamRun* run) {
+    if (run->meeting[0] == NULL) return true;
+    if (!bridge::ingest_met(run->meeting[0]->ingest, run->meeting[1]->ingest)) return true;
     RunReader* to = run->meeting[0];
     RunReader* from = run->meeting[1];
     run->meeting[0] = run->meeting[1] = NULL;
-    join_readers(run, to, from);
+    return join_readers(run, to, from);
 }
 
 // Failing tables whose time has come start again from their own position.
@@ -205,7 +206,7 @@ bool work(StreamRun* run, bool* busy) {
         *busy = true;
     }
     close_empty_readers(run);
-    end_meeting(run);
+    if (!end_meeting(run)) return false;
     begin_meeting(run);
     return retry_tables(run);
 }

@@ -108,7 +108,8 @@ void close_all_readers(StreamRun* run) {
     while (run->reader_count > 0) close_reader(run, run->readers[0]);
 }
 
-void join_readers(StreamRun* run, RunReader* to, RunReader* from) {
+bool join_readers(StreamRun* run, RunReader* to, RunReader* from) {
+    if (!begin_extension_transaction()) return false;
     int32 moved_by = 0;
     check(bridge::ingest_join(to->ingest, from->ingest, &moved_by));
     for (int t = 0; t < run->table_count; t++) {
@@ -119,6 +120,8 @@ void join_readers(StreamRun* run, RunReader* to, RunReader* from) {
     }
     renew_expressions(run, to);
     close_reader(run, from);
+    end_extension_transaction();
+    return true;
 }
 
 bool at_equal_positions(const RunTable* a, const RunTable* b) {

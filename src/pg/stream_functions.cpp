@@ -56,9 +56,9 @@ bool ask_ends(const StreamDefinition* definition, TimestampTz deadline, Ends* ou
 bool all_tables_there(Oid stream, const Ends* ends) {
     static const char kStatement[] =
         "SELECT count(*) FROM anomaly.continuous_table c JOIN anomaly.table_progress p "
-        "USING (relid), pg_catalog.unnest($2::int4[], $3::int8[]) AS e(partition, ends) "
+        "USING (relid), unnest($2::int4[], $3::int8[]) AS e(partition, ends) "
         "WHERE c.stream = $1 AND e.ends > 0 AND NOT EXISTS (SELECT FROM "
-        "pg_catalog.unnest(p.partitions, p.next_offsets) AS at(partition, next) "
+        "unnest(p.partitions, p.next_offsets) AS at(partition, next) "
         "WHERE at.partition = e.partition AND at.next >= e.ends)";
     Datum* partitions = static_cast<Datum*>(palloc(sizeof(Datum) * static_cast<Size>(ends->count + 1)));
     Datum* offsets = static_cast<Datum*>(palloc(sizeof(Datum) * static_cast<Size>(ends->count + 1)));

@@ -71,8 +71,9 @@ bool open_reader(StreamRun* run, RunTable** tables, int count);
 void close_reader(StreamRun* run, RunReader* reader);
 void close_all_readers(StreamRun* run);
 
-// Moves the tables of `from` to `to`, which is at the same positions, and closes `from`.
-void join_readers(StreamRun* run, RunReader* to, RunReader* from);
+// Moves the tables of `from` to `to`, which is at the same positions, and closes `from`. Needs no
+// transaction. False: the extension is gone.
+bool join_readers(StreamRun* run, RunReader* to, RunReader* from);
 
 // Are these two tables at the same place in the topic?
 bool at_equal_positions(const RunTable* a, const RunTable* b);
