@@ -1,0 +1,159 @@
+#!/bin/bash
+# A real Apache Kafka broker (KRaft, one process) for tests, with its data in a directory.
+#
+#   real_kafka.sh libs                          fetch Kafka once, into $ANOMALY_KAFKA_LIBS
+#   real_kafka.sh start DIR PORT                make it if need be, start, wait until it answers
+#   real_kafka.sh stop DIR | kill DIR           in an orderly way | as a power cut would
+#   real_kafka.sh restart DIR                   start again on the same port with the same data
+#   real_kafka.sh topic DIR NAME PARTITIONS [CONFIG=VALUE]...
+#   real_kafka.sh delete-topic DIR NAME
+#   real_kafka.sh delete-records DIR TOPIC PARTITION OFFSET   those before the offset
+#
+# The port after PORT is the controller's. Needs a JRE, kcat, and maven for the first time.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+libs=${ANOMALY_KAFKA_LIBS:-$HOME/.cache/anomaly/kafka-libs}
+start_seconds=60
+
+fail() {
+    echo "real_kafka.sh: $*" >&2
+    exit 1
+}
+
+# Into a directory beside it first, so that one that is there is always whole.
+fetch_libs() {
+    [ -e "$libs/complete" ] && return
+    command -v mvn > /dev/null || fail "maven is needed to fetch Apache Kafka"
+    mkdir -p "$(dirname "$libs")"
+    local fresh
+    fresh=$(mktemp -d "$libs.XXXXXX")
+    mvn -q -B -f "$here/pom.xml" dependency:copy-dependencies \
+        -DincludeScope=runtime -DoutputDirectory="$fresh" >&2 || {
+        rm -rf "$fresh"
+        fail "could not fetch Apache Kafka: is there a network?"
+    }
+    touch "$fresh/complete"
+    rm -rf "$libs"
+    mv "$fresh" "$libs"
+}
+
+java_main() {
+    java -Xmx256m -XX:TieredStopAtLevel=1 -Dorg.slf4j.simpleLogger.defaultLogLevel=error \
+        -cp "$libs/*" "$@"
+}
+
+bootstrap() {
+    [ -r "$1/port" ] || fail "$1 holds no broker"
+    echo "127.0.0.1:$(cat "$1/port")"
+}
+
+running() {
+    [ -r "$1/pid" ] || return 1
+    local state
+    # A zombie that nobody reaps is dead, too.
+    state=$(ps -o stat= -p "$(cat "$1/pid")") || return 1
+    [ "${state:0:1}" != Z ]
+}
+
+make_broker() {
+    local dir=$1 port=$2
+    mkdir -p "$dir/data"
+    echo "$port" > "$dir/port"
+    cat > "$dir/server.properties" << PROPERTIES
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:$((port + 1))
+listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$((port + 1))
+advertised.listeners=PLAINTEXT://127.0.0.1:$port
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs=$dir/data
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.num.partitions=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+message.max.bytes=20000000
+log.cleaner.dedupe.buffer.size=2097152
+PROPERTIES
+    java_main kafka.tools.StorageTool format -t "$(java_main kafka.tools.StorageTool random-uuid)" \
+        -c "$dir/server.properties" > "$dir/format.log" 2>&1 ||
+        fail "could not format the storage: $(cat "$dir/format.log")"
+}
+
+launch() {
+    local dir=$1
+    setsid java -Xmx${ANOMALY_KAFKA_HEAP:-1g} -cp "$libs/*" kafka.Kafka "$dir/server.properties" \
+        >> "$dir/log" 2>&1 < /dev/null &
+    echo $! > "$dir/pid"
+    local deadline=$((SECONDS + start_seconds))
+    # kcat itself waits, up to its limit, for a broker that answers.
+    until kcat -L -m 2 -b "$(bootstrap "$dir")" > /dev/null 2>&1; do
+        running "$dir" || fail "the broker ended: $(tail -5 "$dir/log")"
+        [ $SECONDS -lt $deadline ] || fail "no answer within $start_seconds s, see $dir/log"
+    done
+}
+
+# tail waits for the process to end, whoever its parent is.
+end_with() {
+    local signal=$1 dir=$2
+    running "$dir" || return 0
+    local pid
+    pid=$(cat "$dir/pid")
+    kill "-$signal" "$pid"
+    timeout 30 tail --pid="$pid" -s 0.05 -f /dev/null || ! running "$dir" ||
+        fail "the broker does not end"
+    rm -f "$dir/pid"
+}
+
+command=${1:-}
+dir=${2:-}
+[ "$command" = libs ] || [ -n "$dir" ] || fail "which directory? The head of this file says more"
+[ -z "$dir" ] || { mkdir -p "$dir" && dir=$(cd "$dir" && pwd); }
+
+case $command in
+    libs)
+        fetch_libs
+        ;;
+    start)
+        [ -n "${3:-}" ] || fail "start wants a port"
+        fetch_libs
+        running "$dir" && fail "it is running"
+        [ -r "$dir/server.properties" ] || make_broker "$dir" "$3"
+        launch "$dir"
+        ;;
+    restart)
+        end_with TERM "$dir"
+        launch "$dir"
+        ;;
+    stop)
+        end_with TERM "$dir"
+        ;;
+    kill)
+        end_with KILL "$dir"
+        ;;
+    topic)
+        configs=()
+        for config in "${@:5}"; do configs+=(--config "$config"); done
+        java_main org.apache.kafka.tools.TopicCommand --bootstrap-server "$(bootstrap "$dir")" \
+            --create --topic "$3" --partitions "$4" --replication-factor 1 "${configs[@]}" \
+            > /dev/null
+        ;;
+    delete-topic)
+        java_main org.apache.kafka.tools.TopicCommand --bootstrap-server "$(bootstrap "$dir")" \
+            --delete --topic "$3" > /dev/null
+        ;;
+    delete-records)
+        printf '{"version": 1, "partitions": [{"topic": "%s", "partition": %d, "offset": %d}]}\n' \
+            "$3" "$4" "$5" > "$dir/delete.json"
+        java_main org.apache.kafka.tools.DeleteRecordsCommand \
+            --bootstrap-server "$(bootstrap "$dir")" --offset-json-file "$dir/delete.json" \
+            > /dev/null
+        ;;
+    *)
+        fail "unknown command \"$command\"; the head of this file lists all"
+        ;;
+esac
