@@ -21,7 +21,8 @@ void append(std::string& out, T number) {
 uint32_t fnv1a(const std::string& text) {
     uint32_t hash = 2166136261u;
     for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
-    return hash;
+    // Its low bits alone spread few short names badly.
+    return hash ^ (hash >> 20);
 }
 
 }  // namespace
