@@ -39,7 +39,7 @@ fetch_libs() {
 }
 
 java_main() {
-    java -Xmx256m -XX:TieredStopAtLevel=1 -Dorg.slf4j.simpleLogger.defaultLogLevel=error \
+    java -Xmx256m -XX:TieredStopAtLevel=1 "-Dlog4j.configuration=file:$here/log4j.properties" \
         -cp "$libs/*" "$@"
 }
 
@@ -86,8 +86,9 @@ PROPERTIES
 
 launch() {
     local dir=$1
-    setsid java -Xmx${ANOMALY_KAFKA_HEAP:-1g} -cp "$libs/*" kafka.Kafka "$dir/server.properties" \
-        >> "$dir/log" 2>&1 < /dev/null &
+    setsid java "-Xmx${ANOMALY_KAFKA_HEAP:-1g}" \
+        "-Dlog4j.configuration=file:$here/log4j.properties" -cp "$libs/*" \
+        kafka.Kafka "$dir/server.properties" >> "$dir/log" 2>&1 < /dev/null &
     echo $! > "$dir/pid"
     local deadline=$((SECONDS + start_seconds))
     # kcat itself waits, up to its limit, for a broker that answers.
