@@ -7,16 +7,13 @@
 
 #include "bridge/guard.h"
 #include "bridge/ingest_state.h"
-#include "kafka/client.h"
 
 namespace anomaly::bridge {
 
 namespace {
 
-constexpr Status kFine = {};
-
 Status corrupt_or_fine(const Error& error) {
-    return error ? failed(Code::kCorrupt, error->c_str()) : kFine;
+    return error ? failed(Code::kCorrupt, error->c_str()) : Status{};
 }
 
 // The partitions that either reader knows.
@@ -41,14 +38,7 @@ Status ingest_open(const StreamSpec& stream, const IngestOptions& options, Inges
         for (int32_t i = 0; i < options.property_count; i++) {
             properties.emplace_back(options.properties[i].name, options.properties[i].value);
         }
-        try {
-            *out = new Ingest(stream, properties, options);
-        } catch (const kafka::PropertyError& error) {
-            return failed(Code::kInvalidOption, error.what());
-        } catch (const kafka::ClientError& error) {
-            return failed(Code::kBroker, error.what());
-        }
-        return kFine;
+        *out = new Ingest(stream, properties, options);
     });
 }
 
@@ -66,7 +56,7 @@ Status ingest_add_table(Ingest* ingest, const TableSpec& spec, const TableProgre
                         int32_t* table) noexcept {
     return guard([&] {
         Error error = ingest->pipeline.add_table(spec, progress, table);
-        if (!error) return kFine;
+        if (!error) return Status{};
         std::string text = "table " + std::to_string(spec.id) + ": " + *error;
         return failed(Code::kInternal, text.c_str());
     });
@@ -94,7 +84,6 @@ Status ingest_start(Ingest* ingest, const PartitionProgress* from, int32_t count
             ingest->pipeline.remember(p);
         }
         ingest->reader.assign(std::move(starts), otherwise);
-        return kFine;
     });
 }
 
@@ -119,7 +108,6 @@ void ingest_meet(Ingest* a, Ingest* b) noexcept {
             b->reader.set_limit(partition, limit);
         }
         a->meets = b->meets = true;
-        return kFine;
     });
 }
 
@@ -127,7 +115,6 @@ void ingest_part(Ingest* ingest) noexcept {
     (void)guard([&] {
         ingest->reader.clear_limits();
         ingest->meets = false;
-        return kFine;
     });
 }
 
@@ -153,7 +140,7 @@ Status ingest_join(Ingest* to, Ingest* from, int32_t* moved_by) noexcept {
         to->pipeline.take_tables(from->pipeline);
         to->reader.clear_limits();
         to->meets = false;
-        return kFine;
+        return Status{};
     });
 }
 
@@ -163,18 +150,18 @@ Status ingest_poll(Ingest* ingest, int64_t now_us, PollResult* out) noexcept {
     return guard([&] {
         if (ingest->has_batch) return failed(Code::kInternal, "the batch at hand is not folded");
         ingest->poll(now_us, out);
-        return kFine;
+        return Status{};
     });
 }
 
 Status ingest_next(Ingest* ingest, Request* out) noexcept {
     return guard([&] {
         *out = {};
-        if (!ingest->has_batch) return kFine;
+        if (!ingest->has_batch) return;
         PipelineRequest request = ingest->pipeline.next();
         if (request.kind == PipelineRequest::Kind::kNothing) {
             ingest->has_batch = false;
-            return kFine;
+            return;
         }
         bool decode = request.kind == PipelineRequest::Kind::kDecode;
         out->need = decode ? Need::kDecode : Need::kEvaluate;
@@ -182,7 +169,6 @@ Status ingest_next(Ingest* ingest, Request* out) noexcept {
         out->expression = request.expression;
         out->rows = request.rows->data();
         out->row_count = static_cast<int32_t>(request.rows->size());
-        return kFine;
     });
 }
 
@@ -190,15 +176,11 @@ Status ingest_put_value(Ingest* ingest, int32_t row, int32_t column,
                         const uint64_t* cells) noexcept {
     return guard([&] {
         if (cells != nullptr) ingest->pipeline.put_value(row, column, cells);
-        return kFine;
     });
 }
 
 Status ingest_reject(Ingest* ingest, int32_t row, const char* reason) noexcept {
-    return guard([&] {
-        ingest->pipeline.reject(row, reason);
-        return kFine;
-    });
+    return guard([&] { ingest->pipeline.reject(row, reason); });
 }
 
 ColumnView ingest_column(const Ingest* ingest, int32_t column) noexcept {
@@ -225,10 +207,7 @@ void ingest_good_rows(const Ingest* ingest, const int32_t** rows, int32_t* count
 // ---- commit ----
 
 Status ingest_prepare_commit(Ingest* ingest, int64_t now_us) noexcept {
-    return guard([&] {
-        ingest->pipeline.prepare_commit(now_us);
-        return kFine;
-    });
+    return guard([&] { ingest->pipeline.prepare_commit(now_us); });
 }
 
 const TableChanges* ingest_changes(const Ingest* ingest, int32_t table) noexcept {
@@ -249,10 +228,7 @@ void ingest_positions(const Ingest* ingest, const PartitionProgress** partitions
 }
 
 Status ingest_committed(Ingest* ingest) noexcept {
-    return guard([&] {
-        ingest->pipeline.committed();
-        return kFine;
-    });
+    return guard([&] { ingest->pipeline.committed(); });
 }
 
 void ingest_close_windows(Ingest* ingest, int32_t table) noexcept {
@@ -270,7 +246,6 @@ IngestStats ingest_stats(const Ingest* ingest) noexcept {
         stats = {ingest->message_count, ingest->byte_count, ingest->pipeline.dead_letter_count(),
                  reader.memory_bytes + static_cast<int64_t>(ingest->pipeline.memory_bytes()),
                  reader.lag};
-        return kFine;
     });
     return stats;
 }
@@ -280,10 +255,9 @@ bool ingest_log(Ingest* ingest, char* line, int32_t size, int32_t* level) noexce
     (void)guard([&] {
         int syslog_level = 0;
         found = ingest->reader.next_log(ingest->log_line, syslog_level);
-        if (!found) return kFine;
+        if (!found) return;
         std::snprintf(line, static_cast<size_t>(size), "%s", ingest->log_line.c_str());
         *level = syslog_level;
-        return kFine;
     });
     return found;
 }

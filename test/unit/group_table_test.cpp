@@ -1,0 +1,117 @@
+// Groups by window and key: the same key finds the same slot, closing a window frees its groups
+// alone, and a group costs what the architecture allows.
+#include "core/group_store.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <map>
+#include <random>
+#include <set>
+#include <string>
+
+namespace anomaly {
+namespace {
+
+TEST(GroupTable, AgreesWithAMapThroughClosingAndReuse) {
+    GroupTable table(0);
+    std::map<std::pair<int64_t, std::string>, uint32_t> expected;
+    std::mt19937_64 random(7);
+    int64_t oldest = 0;
+    for (int step = 0; step < 60000; step++) {
+        int64_t window = oldest + static_cast<int64_t>(random() % 5);
+        std::string key = "key " + std::to_string(random() % 700);
+        bool added = false;
+        uint32_t slot = table.find_or_add(window, key, &added);
+        auto [found, is_new] = expected.try_emplace({window, key}, slot);
+        ASSERT_EQ(added, is_new);
+        ASSERT_EQ(found->second, slot);
+        ASSERT_EQ(table.key(slot), key);
+        if (random() % 2000 != 0) continue;
+        table.free_window(oldest);
+        std::erase_if(expected, [&](const auto& group) { return group.first.first == oldest; });
+        oldest++;
+        ASSERT_EQ(table.size(), expected.size());
+    }
+    EXPECT_LE(table.slot_limit(), 5 * 700u);
+    std::set<uint32_t> slots;
+    for (int32_t shard = 0; shard < kShardCount; shard++) {
+        std::vector<uint32_t> of_shard;
+        table.append_slots_of_shard(shard, of_shard);
+        for (uint32_t slot : of_shard) {
+            EXPECT_EQ(shard_of(table.hash(slot)), shard);
+            EXPECT_TRUE(slots.insert(slot).second);
+        }
+    }
+    EXPECT_EQ(slots.size(), expected.size());
+}
+
+TEST(GroupTable, HashIsPartOfTheCheckpointFormat) {
+    EXPECT_NE(group_hash(0, "a"), group_hash(1, "a"));
+    EXPECT_NE(group_hash(0, std::string_view("\0", 1)), group_hash(0, ""));
+    EXPECT_EQ(group_hash(725000000, "doc cpu0 12345"), 300063648U);
+}
+
+TEST(GroupTable, KeysInSequenceSpreadOverAllShards) {
+    int counts[kShardCount] = {};
+    for (int64_t i = 0; i < 64000; i++) {
+        std::string key(reinterpret_cast<const char*>(&i), sizeof i);
+        counts[shard_of(group_hash(0, key))]++;
+    }
+    for (int count : counts) {
+        EXPECT_GT(count, 800);
+        EXPECT_LT(count, 1200);
+    }
+}
+
+std::vector<const Column*> pointers(const std::vector<Column>& columns) {
+    std::vector<const Column*> result;
+    for (const Column& column : columns) result.push_back(&column);
+    return result;
+}
+
+TEST(GroupKey, ZerosAndNansAreOneGroupAndTheFirstSeenShows) {
+    GroupStore store({Type::kFloat8, Type::kText}, {});
+    std::vector<Column> columns = {Column(Type::kFloat8), Column(Type::kText)};
+    for (Column& column : columns) column.assign_nulls(6);
+    columns[0].set_float(0, -0.0);
+    columns[0].set_float(1, 0.0);
+    columns[0].set_float(2, std::numeric_limits<double>::quiet_NaN());
+    columns[0].set_float(3, -std::numeric_limits<double>::quiet_NaN());
+    columns[1].set_text(5, "");
+    uint32_t zero = store.touch(0, pointers(columns), 0);
+    EXPECT_EQ(store.touch(0, pointers(columns), 1), zero);
+    uint32_t nan = store.touch(0, pointers(columns), 2);
+    EXPECT_EQ(store.touch(0, pointers(columns), 3), nan);
+    uint32_t null = store.touch(0, pointers(columns), 4);
+    EXPECT_NE(store.touch(0, pointers(columns), 5), null);  // NULL and '' differ
+    std::vector<Column> keys, aggregates;
+    std::vector<uint8_t> failed;
+    store.columns(std::vector<uint32_t>{zero, nan, null}, keys, aggregates, failed);
+    EXPECT_TRUE(std::signbit(keys[0].float_at(0)));
+    EXPECT_TRUE(std::isnan(keys[0].float_at(1)));
+    EXPECT_TRUE(keys[0].is_null(2));
+}
+
+TEST(GroupStore, AGroupOfTwoAggregatesTakesAtMostAHundredBytes) {
+    std::vector<std::unique_ptr<Aggregate>> aggregates;
+    aggregates.push_back(make_aggregate(AggregateKind::kAvg, Type::kFloat8));
+    aggregates.push_back(make_aggregate(AggregateKind::kMax, Type::kFloat8));
+    GroupStore store({Type::kText, Type::kText}, std::move(aggregates));
+    std::vector<Column> columns(2, Column(Type::kText));
+    for (Column& column : columns) column.assign_nulls(1);
+    const int count = 200000;
+    for (int i = 0; i < count; i++) {
+        std::string host = "host" + std::to_string(i % 20000);
+        columns[0].set_text(0, host);
+        columns[1].set_text(0, "cpu0");
+        store.touch(i / 20000, pointers(columns), 0);
+        if (i % 1000 == 0) store.clear_changed();
+    }
+    EXPECT_EQ(store.groups().size(), static_cast<uint32_t>(count));
+    EXPECT_LE(store.memory_bytes() / count, 100u);
+}
+
+}  // namespace
+}  // namespace anomaly
