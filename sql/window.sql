@@ -1,4 +1,7 @@
 -- tumble: the same windows whatever TimeZone says where they are under a day, local ones above.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS anomaly;
+RESET client_min_messages;
 SET TimeZone = 'UTC';
 SET DateStyle = 'ISO, YMD';
 

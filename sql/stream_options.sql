@@ -1,0 +1,96 @@
+-- Options of servers, user mappings, streams and columns: what there is, what is refused, and how.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS anomaly;
+RESET client_min_messages;
+
+-- servers
+CREATE SERVER broken FOREIGN DATA WRAPPER anomaly_kafka;
+CREATE SERVER broken FOREIGN DATA WRAPPER anomaly_kafka OPTIONS (bootstrap_server 'localhost:1');
+CREATE SERVER broken FOREIGN DATA WRAPPER anomaly_kafka
+    OPTIONS (bootstrap_servers 'localhost:1', sasl_password 'secret');
+-- (the words are the client library's and differ between its versions)
+\set VERBOSITY sqlstate
+CREATE SERVER broken FOREIGN DATA WRAPPER anomaly_kafka
+    OPTIONS (bootstrap_servers 'localhost:1', security_protocol 'carrier pigeon');
+\set VERBOSITY default
+CREATE SERVER broken FOREIGN DATA WRAPPER anomaly_kafka
+    OPTIONS (bootstrap_servers 'localhost:1', nothing_like_it '1');
+CREATE SERVER nowhere FOREIGN DATA WRAPPER anomaly_kafka
+    OPTIONS (bootstrap_servers 'localhost:1', ssl_ca_location '/nonexistent/ca.pem');
+DROP SERVER nowhere;
+CREATE SERVER nowhere FOREIGN DATA WRAPPER anomaly_kafka OPTIONS (bootstrap_servers 'localhost:1');
+
+-- a file of the server is for those who may read it anyway
+CREATE ROLE regress_stream_user;
+GRANT USAGE ON FOREIGN DATA WRAPPER anomaly_kafka TO regress_stream_user;
+SET ROLE regress_stream_user;
+CREATE SERVER theirs FOREIGN DATA WRAPPER anomaly_kafka
+    OPTIONS (bootstrap_servers 'localhost:1', ssl_ca_location '/nonexistent/ca.pem');
+RESET ROLE;
+
+-- user mappings
+CREATE USER MAPPING FOR CURRENT_USER SERVER nowhere OPTIONS (bootstrap_servers 'localhost:2');
+CREATE USER MAPPING FOR CURRENT_USER SERVER nowhere OPTIONS (sasl_pasword 'x');
+CREATE USER MAPPING FOR CURRENT_USER SERVER nowhere OPTIONS (sasl_username 'app', sasl_password 'x');
+
+-- streams
+CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere;
+CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a b');
+CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', watermark_dealy '1 s');
+CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', watermark_delay 'soon');
+CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', watermark_delay '-1 second');
+CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', idle_timeout '1 month');
+CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', format 'csv');
+CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', format 'xml');
+CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', timezone 'UTC');
+CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', startup 'erliest');
+CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', startup '{"0": -5}');
+CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', startup '{"x": 5}');
+CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', startup '{"0": 1.5}');
+CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', startup '{"0": [1]}');
+
+-- columns
+CREATE FOREIGN TABLE bad_stream (a int OPTIONS (metadata 'ofset')) SERVER nowhere OPTIONS (topic 'a');
+CREATE FOREIGN TABLE bad_stream (a int OPTIONS (path 'tags.host')) SERVER nowhere OPTIONS (topic 'a');
+CREATE FOREIGN TABLE bad_stream (a int OPTIONS (path '$.a."b')) SERVER nowhere OPTIONS (topic 'a');
+CREATE FOREIGN TABLE bad_stream (a int OPTIONS (path '$.a', metadata 'key')) SERVER nowhere OPTIONS (topic 'a');
+CREATE FOREIGN TABLE bad_stream (a bigint OPTIONS (unit 'ms')) SERVER nowhere OPTIONS (topic 'a');
+CREATE FOREIGN TABLE bad_stream (a int OPTIONS (pth '$.a')) SERVER nowhere OPTIONS (topic 'a');
+
+-- what is there
+CREATE FOREIGN TABLE good_stream (
+    hostname    text OPTIONS (path '$.tags."host name"'),
+    usage       double precision NOT NULL,
+    occurred_at bigint,
+    time_ltz    timestamptz GENERATED ALWAYS AS (to_timestamp(occurred_at / 1000.0)) STORED,
+    kafka_partition int OPTIONS (metadata 'partition'),
+    kafka_offset bigint OPTIONS (metadata 'offset')
+) SERVER nowhere OPTIONS (topic 'cpu_load', format 'json', event_time 'time_ltz',
+    watermark_delay '10 seconds', idle_timeout '1 minute', max_future '2 days', startup '{"0": 12, "1": 5}');
+ALTER FOREIGN TABLE good_stream OPTIONS (SET startup 'latest');
+ALTER FOREIGN TABLE good_stream OPTIONS (SET startup '2026-01-01 00:00:00+00');
+ALTER FOREIGN TABLE good_stream OPTIONS (DROP topic);
+EXPLAIN (COSTS OFF) SELECT usage FROM good_stream WHERE hostname = 'doc';
+
+-- it can only be read yet, and reading says when nobody is there
+INSERT INTO good_stream (usage) VALUES (1);
+UPDATE good_stream SET usage = 1;
+DELETE FROM good_stream;
+SET anomaly.peek_time_limit = '500ms';
+\set VERBOSITY sqlstate
+SELECT usage FROM good_stream LIMIT 1;
+\set VERBOSITY default
+
+-- definitions that only the reader of the definition can refuse
+CREATE FOREIGN TABLE wrong_stream (a text, b int OPTIONS (metadata 'offset')) SERVER nowhere OPTIONS (topic 'a');
+SELECT * FROM wrong_stream;
+ALTER FOREIGN TABLE wrong_stream ALTER b OPTIONS (SET metadata 'partition');
+ALTER FOREIGN TABLE wrong_stream OPTIONS (ADD event_time 'c');
+SELECT * FROM wrong_stream;
+ALTER FOREIGN TABLE wrong_stream OPTIONS (SET event_time 'a');
+SELECT * FROM wrong_stream;
+
+SET client_min_messages = warning;
+DROP SERVER nowhere CASCADE;
+REVOKE ALL ON FOREIGN DATA WRAPPER anomaly_kafka FROM regress_stream_user;
+DROP ROLE regress_stream_user;
