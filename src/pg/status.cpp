@@ -48,18 +48,35 @@ void require_select(Oid relation) {
     aclcheck_error(result, OBJECT_TABLE, name == NULL ? "unknown" : name);
 }
 
+void put_all_workers(ReturnSetInfo* result) {
+    const int room = settings.max_streams;
+    auto* views = static_cast<WorkerView*>(palloc(sizeof(WorkerView) * room));
+    const int count = view_streams(MyDatabaseId, views, room);
+    for (int i = 0; i < count; i++) put_worker(result, views[i]);
+}
+
+// DT_NOBEGIN: none yet.
+TimestampTz committed_watermark(Oid table) {
+    require_select(table);
+    const CatalogArgument argument = argument_oid(REGCLASSOID, table);
+    const int64 known = catalog_select_int(
+        "SELECT count(*) FROM anomaly.continuous_table WHERE relid = $1", &argument, 1, 0);
+    if (known == 0) {
+        ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                        errmsg("%s is not a continuous table", get_rel_name(table))));
+    }
+    return catalog_select_int("SELECT watermark FROM anomaly.table_progress WHERE relid = $1",
+                              &argument, 1, DT_NOBEGIN);
+}
+
 }  // namespace
 
 }  // namespace anomaly::pg
 
 ANOMALY_FUNCTION(anomaly_stream_workers) {
-    using namespace anomaly::pg;
-    require_shmem();
+    anomaly::pg::require_shmem();
     InitMaterializedSRF(fcinfo, 0);
-    auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
-    auto* views = static_cast<WorkerView*>(palloc(sizeof(WorkerView) * settings.max_streams));
-    const int count = view_streams(MyDatabaseId, views, settings.max_streams);
-    for (int i = 0; i < count; i++) put_worker(result, views[i]);
+    anomaly::pg::put_all_workers(reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo));
     return Datum{0};
 }
 
@@ -69,19 +86,7 @@ ANOMALY_FUNCTION(anomaly_database_is_paused) {
 }
 
 ANOMALY_FUNCTION(anomaly_watermark) {
-    using namespace anomaly::pg;
-    const Oid table = PG_GETARG_OID(0);
-    require_select(table);
-    const CatalogArgument argument = argument_oid(REGCLASSOID, table);
-    const int64 known = catalog_select_int(
-        "SELECT count(*) FROM anomaly.continuous_table WHERE relid = $1", &argument, 1, 0);
-    if (known == 0) {
-        ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-                        errmsg("%s is not a continuous table", get_rel_name(table))));
-    }
-    constexpr int64 kNone = DT_NOBEGIN;
-    const int64 watermark = catalog_select_int(
-        "SELECT watermark FROM anomaly.table_progress WHERE relid = $1", &argument, 1, kNone);
-    if (watermark == kNone) PG_RETURN_NULL();
+    const TimestampTz watermark = anomaly::pg::committed_watermark(PG_GETARG_OID(0));
+    if (watermark == DT_NOBEGIN) PG_RETURN_NULL();
     PG_RETURN_TIMESTAMPTZ(watermark);
 }
