@@ -1,6 +1,7 @@
 # Goal: our processes are where they should be and never in anybody's way.
 # Method: a real server; the broker is an address where nobody listens, so that workers run and
 # wait.
+use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
