@@ -15,8 +15,8 @@ bool registered = false;
 
 // An exit by FATAL also aborts the transaction first.
 void at_transaction_end(XactEvent event, void*) {
-    const bool ended = event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
-                       event == XACT_EVENT_PREPARE;
+    const bool ended =
+        event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE;
     if (!ended || !holds_any) return;
     holds_any = false;
     release_held_databases();

@@ -54,8 +54,8 @@ void define_settings() {
                "max_worker_processes, and so does each database and the launcher.",
                &settings.max_streams, 64, 1, 10000, PGC_POSTMASTER, 0);
     define_int("anomaly.peek_time_limit", "How long reading a stream waits for a silent broker.",
-               "When nothing comes for so long, the statement fails.",
-               &settings.peek_time_limit_ms, 10000, 1, 3600 * 1000, PGC_USERSET, GUC_UNIT_MS);
+               "When nothing comes for so long, the statement fails.", &settings.peek_time_limit_ms,
+               10000, 1, 3600 * 1000, PGC_USERSET, GUC_UNIT_MS);
     MarkGUCPrefixReserved("anomaly");
 }
 

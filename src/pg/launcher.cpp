@@ -33,7 +33,8 @@ void make_table() {
     control.keysize = sizeof(Oid);
     control.entrysize = sizeof(Database);
     control.hcxt = TopMemoryContext;
-    databases = hash_create("anomaly databases", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+    databases =
+        hash_create("anomaly databases", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
 bool may_have_extension(Form_pg_database row) {
@@ -86,11 +87,11 @@ void take_told_databases() {
 // The manager of a database has ended, in one of the three ways.
 void see_ending(Database* database, TimestampTz now) {
     database->starting = false;
-    const WorkerKey key = {database->oid, InvalidOid};
-    switch (worker_ending(key)) {
+    switch (worker_ending({database->oid, InvalidOid})) {
         case Ending::kNoExtension:
             database->wanted = false;
             database->backoff = {};
+            release_slot({database->oid, InvalidOid});
             break;
         case Ending::kHeld:
             database->backoff = {};
@@ -100,7 +101,6 @@ void see_ending(Database* database, TimestampTz now) {
                      kLongestDelay_ms);
             break;
     }
-    release_slot(key);
     if (database->handle != NULL) pfree(database->handle);
     database->handle = NULL;
 }
@@ -116,9 +116,9 @@ bool is_alive(const Database* database) {
 
 void complain(Database* database, const char* what, const char* hint) {
     if (!database->complained) {
-        ereport(LOG, (errmsg("anomaly cannot start the manager of database %u: %s",
-                             database->oid, what),
-                      errhint("%s", hint)));
+        ereport(LOG,
+                (errmsg("anomaly cannot start the manager of database %u: %s", database->oid, what),
+                 errhint("%s", hint)));
     }
     database->complained = true;
 }
@@ -150,6 +150,7 @@ TimestampTz step(Database* database, TimestampTz now) {
     } else {
         if (database->starting) see_ending(database, now);
         if (!database->exists) {
+            release_slot({database->oid, InvalidOid});
             hash_search(databases, &database->oid, HASH_REMOVE, NULL);
         } else if (database->wanted) {
             if (database->backoff.retry_at <= now) start_manager(database, now);

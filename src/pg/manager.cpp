@@ -57,7 +57,9 @@ void run(const WorkerOrder&) {
             publish_ending(Ending::kNoExtension);
             return;
         }
-        wait_for_events(-1, step_streams());
+        const TimestampTz next = step_streams();
+        publish_state(StreamState::kRunning);
+        wait_for_events(-1, next);
     }
 }
 

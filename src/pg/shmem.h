@@ -76,9 +76,9 @@ bool enter_slot(int slot, WorkerKey key);
 void publish_ending(Ending ending);
 void publish_state(StreamState state);
 void publish_figures(const StreamFigures& figures);
-// Returns false if the same text was the last error already.
+// The state becomes failing. Returns false if it was failing or unreachable already, with the same
+// text: a condition that lasts is announced once. Publish kRunning only when all is really well.
 bool publish_error(const char* text);
-void clear_error();
 // Whether wake_stream was called since the last time.
 bool take_reload_request();
 // Wakes whoever waits for a commit of this stream.

@@ -32,8 +32,7 @@ void release_held_databases() {
 }
 
 bool wait_until_database_free(Oid database, int timeout_ms) {
-    const TimestampTz deadline =
-        TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+    const TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
     ConditionVariablePrepareToSleep(&shared->left);
     bool is_free = false;
     for (;;) {
@@ -44,8 +43,7 @@ bool wait_until_database_free(Oid database, int timeout_ms) {
             if (slot->key.database == database && slot->pid != 0) is_free = false;
         }
         LWLockRelease(shared->lock);
-        const long left_ms =
-            TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+        const long left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
         if (is_free || left_ms <= 0) break;
         ConditionVariableTimedSleep(&shared->left, left_ms, PG_WAIT_EXTENSION);
     }

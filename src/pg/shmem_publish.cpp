@@ -91,27 +91,20 @@ bool publish_error(const char* text) {
     const size_t length = strlen(text);
     const size_t room = sizeof(clipped) - 1;
     const size_t kept =
-        length <= room
-            ? length
-            : static_cast<size_t>(pg_mbcliplen(text, static_cast<int>(length), room));
+        length <= room ? length
+                       : static_cast<size_t>(pg_mbcliplen(text, static_cast<int>(length), room));
     memcpy(clipped, text, kept);
     clipped[kept] = '\0';
     LWLockAcquire(shared->lock, LW_EXCLUSIVE);
     WorkerSlot* slot = current_slot();
-    const bool is_new = strcmp(slot->last_error, clipped) != 0;
+    const bool was_in_trouble =
+        slot->state == StreamState::kFailing || slot->state == StreamState::kUnreachable;
+    const bool is_new = !was_in_trouble || strcmp(slot->last_error, clipped) != 0;
     memcpy(slot->last_error, clipped, kept + 1);
     slot->last_error_at = now;
     slot->state = StreamState::kFailing;
     LWLockRelease(shared->lock);
     return is_new;
-}
-
-void clear_error() {
-    LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-    WorkerSlot* slot = current_slot();
-    slot->last_error[0] = '\0';
-    slot->last_error_at = 0;
-    LWLockRelease(shared->lock);
 }
 
 bool take_reload_request() {
@@ -212,8 +205,7 @@ void tell_launcher(Oid database) {
 
 Oid take_told_database() {
     LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-    const Oid database =
-        shared->told_count == 0 ? InvalidOid : shared->told[--shared->told_count];
+    const Oid database = shared->told_count == 0 ? InvalidOid : shared->told[--shared->told_count];
     LWLockRelease(shared->lock);
     return database;
 }

@@ -38,6 +38,15 @@ long timeout_ms(int64_t deadline_us) {
     return left_ms > INT_MAX ? INT_MAX : static_cast<long>(left_ms);
 }
 
+// A worker that waits has nothing to lose: asked to end, it does so without a FATAL in the log.
+// Only the launcher is to be started again by the server, which takes an exit code that is not 0.
+void check_interrupts() {
+    if (ProcDiePending && MyBgworkerEntry != NULL) {
+        proc_exit(MyBgworkerEntry->bgw_restart_time == BGW_NEVER_RESTART ? 0 : 1);
+    }
+    CHECK_FOR_INTERRUPTS();
+}
+
 }  // namespace
 
 void forget_waited_fds() {
@@ -47,7 +56,7 @@ void forget_waited_fds() {
 }
 
 Fired wait_for_events(std::span<const int> fds, int64_t deadline_us) {
-    CHECK_FOR_INTERRUPTS();
+    check_interrupts();
     if (wait_set == NULL || !same_fds(fds)) build(fds);
     WaitEvent events[kMaxWaitFds + 2];
     const int count = WaitEventSetWait(wait_set, timeout_ms(deadline_us), events, lengthof(events),
@@ -58,7 +67,7 @@ Fired wait_for_events(std::span<const int> fds, int64_t deadline_us) {
         if ((events[i].events & WL_SOCKET_READABLE) != 0) fired.fd = true;
     }
     if (fired.latch) ResetLatch(MyLatch);
-    CHECK_FOR_INTERRUPTS();
+    check_interrupts();
     return fired;
 }
 

@@ -79,9 +79,7 @@ bool open_worker_session(const WorkerOrder** order) {
 void run_worker_body(void (*body)(const WorkerOrder&), const WorkerOrder& order) {
     MemoryContext outer = CurrentMemoryContext;
     PG_TRY();
-    {
-        body(order);
-    }
+    { body(order); }
     PG_CATCH();
     {
         HOLD_INTERRUPTS();

@@ -45,6 +45,8 @@ CREATE TABLE anomaly.table_progress (
     dead_letters    bigint NOT NULL DEFAULT 0,
     row_errors      bigint NOT NULL DEFAULT 0,
     last_row_error  text,
+    open_windows    bigint NOT NULL DEFAULT 0,
+    open_groups     bigint NOT NULL DEFAULT 0,
     failures        integer NOT NULL DEFAULT 0,
     last_error      text,
     last_error_at   timestamptz,
@@ -64,6 +66,8 @@ COMMENT ON COLUMN anomaly.table_progress.late_rows IS 'late rows so far';
 COMMENT ON COLUMN anomaly.table_progress.dead_letters IS 'dead letters of this table alone so far';
 COMMENT ON COLUMN anomaly.table_progress.row_errors IS 'how often a row could not be shown because an expression over its aggregates failed';
 COMMENT ON COLUMN anomaly.table_progress.last_row_error IS 'the last such error';
+COMMENT ON COLUMN anomaly.table_progress.open_windows IS 'windows not yet closed';
+COMMENT ON COLUMN anomaly.table_progress.open_groups IS 'groups in them';
 COMMENT ON COLUMN anomaly.table_progress.failures IS 'failed commits in a row';
 COMMENT ON COLUMN anomaly.table_progress.last_error IS 'the last error that froze the table';
 COMMENT ON COLUMN anomaly.table_progress.last_error_at IS 'and when';
@@ -160,6 +164,10 @@ COMMENT ON COLUMN anomaly.lost_range.to_offset IS 'first offset after the gap';
 COMMENT ON COLUMN anomaly.lost_range.reason IS 'what was seen';
 COMMENT ON COLUMN anomaly.lost_range.recorded_at IS 'when it was recorded';
 
+COMMENT ON SEQUENCE anomaly.dead_letter_id_seq IS 'numbers of anomaly.dead_letter';
+COMMENT ON SEQUENCE anomaly.lost_range_id_seq IS 'numbers of anomaly.lost_range';
+
+-- One statement each: all change the same row of pg_extension.
 SELECT pg_catalog.pg_extension_config_dump('anomaly.stream', '');
 SELECT pg_catalog.pg_extension_config_dump('anomaly.continuous_table', '');
 SELECT pg_catalog.pg_extension_config_dump('anomaly.table_progress', '');

@@ -1,0 +1,117 @@
+-- Looking at streams and continuous tables, and steering them. A view shows only rows whose table
+-- the caller owns or may SELECT; the functions check the same, or ownership.
+
+CREATE FUNCTION anomaly.pause(stream regclass) RETURNS void
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'anomaly_pause';
+COMMENT ON FUNCTION anomaly.pause(regclass) IS 'stops a stream, durably, from the commit on; nothing is lost';
+REVOKE ALL ON FUNCTION anomaly.pause(regclass) FROM PUBLIC;
+
+CREATE FUNCTION anomaly.resume(stream regclass) RETURNS void
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'anomaly_resume';
+COMMENT ON FUNCTION anomaly.resume(regclass) IS 'lets a paused stream go on from where it stopped';
+REVOKE ALL ON FUNCTION anomaly.resume(regclass) FROM PUBLIC;
+
+CREATE FUNCTION anomaly.resume() RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'anomaly_resume_copy';
+COMMENT ON FUNCTION anomaly.resume() IS 'lets the streams of a restored, copied or upgraded database run here';
+REVOKE ALL ON FUNCTION anomaly.resume() FROM PUBLIC;
+
+CREATE FUNCTION anomaly.watermark(relid regclass) RETURNS timestamptz
+LANGUAGE c STRICT STABLE AS 'MODULE_PATHNAME', 'anomaly_watermark';
+COMMENT ON FUNCTION anomaly.watermark(regclass) IS 'event time up to which a continuous table is complete; NULL: no message yet';
+REVOKE ALL ON FUNCTION anomaly.watermark(regclass) FROM PUBLIC;
+
+CREATE FUNCTION anomaly.stream_workers(
+    OUT stream oid, OUT state text, OUT worker_pid integer, OUT started_at timestamptz,
+    OUT messages bigint, OUT bytes bigint, OUT message_rate double precision, OUT lag bigint,
+    OUT dead_letters bigint, OUT readers integer, OUT memory_bytes bigint, OUT last_error text,
+    OUT last_error_at timestamptz) RETURNS SETOF record
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'anomaly_stream_workers';
+COMMENT ON FUNCTION anomaly.stream_workers() IS 'internal: the stream workers of this database, as shared memory has them';
+REVOKE ALL ON FUNCTION anomaly.stream_workers() FROM PUBLIC;
+
+CREATE FUNCTION anomaly.database_is_paused() RETURNS boolean
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'anomaly_database_is_paused';
+COMMENT ON FUNCTION anomaly.database_is_paused() IS 'internal: true under the setting anomaly.paused, or while a copied database waits for anomaly.resume()';
+REVOKE ALL ON FUNCTION anomaly.database_is_paused() FROM PUBLIC;
+
+CREATE VIEW anomaly.stream_status WITH (security_barrier) AS
+SELECT s.stream,
+       CASE WHEN s.paused OR d.paused THEN 'paused' ELSE coalesce(w.state, 'starting') END AS state,
+       w.worker_pid,
+       w.started_at,
+       coalesce(w.messages, 0) AS messages,
+       coalesce(w.bytes, 0) AS bytes,
+       coalesce(w.message_rate, 0) AS message_rate,
+       w.lag,
+       t.late_rows,
+       (SELECT count(*) FROM anomaly.dead_letter l WHERE l.stream = s.stream) AS dead_letters,
+       coalesce(w.last_error, t.last_error) AS last_error,
+       coalesce(w.last_error_at, t.last_error_at) AS last_error_at,
+       coalesce(w.memory_bytes, 0) AS memory_bytes
+FROM anomaly.stream s
+JOIN pg_catalog.pg_class c ON c.oid = s.stream
+CROSS JOIN (SELECT anomaly.database_is_paused() AS paused) d
+LEFT JOIN anomaly.stream_workers() w ON w.stream = s.stream
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(p.late_rows), 0)::bigint AS late_rows,
+           (array_agg(p.last_error ORDER BY p.last_error_at DESC) FILTER (WHERE p.failures > 0))[1] AS last_error,
+           max(p.last_error_at) FILTER (WHERE p.failures > 0) AS last_error_at
+    FROM anomaly.continuous_table k JOIN anomaly.table_progress p USING (relid)
+    WHERE k.stream = s.stream) t
+WHERE pg_catalog.pg_has_role(c.relowner, 'USAGE') OR pg_catalog.has_table_privilege(c.oid, 'SELECT');
+COMMENT ON VIEW anomaly.stream_status IS 'one row a stream: what its worker is doing';
+COMMENT ON COLUMN anomaly.stream_status.stream IS 'the foreign table';
+COMMENT ON COLUMN anomaly.stream_status.state IS 'starting, running, paused, failing, unreachable (the broker), waiting for a lock';
+COMMENT ON COLUMN anomaly.stream_status.worker_pid IS 'process of its worker, NULL: none now';
+COMMENT ON COLUMN anomaly.stream_status.started_at IS 'when that worker started';
+COMMENT ON COLUMN anomaly.stream_status.messages IS 'messages that worker has taken in so far';
+COMMENT ON COLUMN anomaly.stream_status.bytes IS 'their size in bytes';
+COMMENT ON COLUMN anomaly.stream_status.message_rate IS 'messages a second over the last seconds';
+COMMENT ON COLUMN anomaly.stream_status.lag IS 'messages known to lie ahead in all partitions, NULL: not known';
+COMMENT ON COLUMN anomaly.stream_status.late_rows IS 'late rows of all its continuous tables so far';
+COMMENT ON COLUMN anomaly.stream_status.dead_letters IS 'its rows in anomaly.dead_letter';
+COMMENT ON COLUMN anomaly.stream_status.last_error IS 'the last error of the worker, or of a table that is failing';
+COMMENT ON COLUMN anomaly.stream_status.last_error_at IS 'and when';
+COMMENT ON COLUMN anomaly.stream_status.memory_bytes IS 'memory of buffers and state in the worker';
+
+CREATE VIEW anomaly.table_status WITH (security_barrier) AS
+SELECT k.relid,
+       k.stream,
+       CASE WHEN s.paused OR d.paused THEN 'paused'
+            WHEN p.failures > 0 THEN 'failing'
+            ELSE coalesce(w.state, 'starting') END AS state,
+       k.emit,
+       (SELECT pg_catalog.jsonb_object_agg(u.partition, u.next_offset)
+        FROM unnest(p.partitions, p.next_offsets) u (partition, next_offset)) AS positions,
+       p.open_windows,
+       p.open_groups,
+       p.watermark,
+       p.rows_written,
+       p.late_rows,
+       p.dead_letters,
+       p.committed_at,
+       p.last_error,
+       p.last_error_at
+FROM anomaly.continuous_table k
+JOIN pg_catalog.pg_class c ON c.oid = k.relid
+CROSS JOIN (SELECT anomaly.database_is_paused() AS paused) d
+LEFT JOIN anomaly.stream s ON s.stream = k.stream
+LEFT JOIN anomaly.table_progress p ON p.relid = k.relid
+LEFT JOIN anomaly.stream_workers() w ON w.stream = k.stream
+WHERE pg_catalog.pg_has_role(c.relowner, 'USAGE') OR pg_catalog.has_table_privilege(c.oid, 'SELECT');
+COMMENT ON VIEW anomaly.table_status IS 'one row a continuous table: how far it is';
+COMMENT ON COLUMN anomaly.table_status.relid IS 'the continuous table';
+COMMENT ON COLUMN anomaly.table_status.stream IS 'the stream it reads';
+COMMENT ON COLUMN anomaly.table_status.state IS 'as its stream''s; failing: this table alone has stopped';
+COMMENT ON COLUMN anomaly.table_status.emit IS 'update or close';
+COMMENT ON COLUMN anomaly.table_status.positions IS 'for each partition the first offset not yet taken in; -2: the beginning, -1: the end';
+COMMENT ON COLUMN anomaly.table_status.open_windows IS 'windows not yet closed, at the last commit';
+COMMENT ON COLUMN anomaly.table_status.open_groups IS 'groups in them';
+COMMENT ON COLUMN anomaly.table_status.watermark IS 'event time up to which the table is complete';
+COMMENT ON COLUMN anomaly.table_status.rows_written IS 'rows inserted, updated or deleted in the table so far';
+COMMENT ON COLUMN anomaly.table_status.late_rows IS 'late rows so far';
+COMMENT ON COLUMN anomaly.table_status.dead_letters IS 'messages so far that this table alone could not take';
+COMMENT ON COLUMN anomaly.table_status.committed_at IS 'time of the last commit';
+COMMENT ON COLUMN anomaly.table_status.last_error IS 'the last error that stopped the table';
+COMMENT ON COLUMN anomaly.table_status.last_error_at IS 'and when';
