@@ -68,10 +68,10 @@ type_in() {
 }
 
 start_broker() {
-    start broker "$work_dir/bin/mock_broker" --topic "$topic:2"
-    until_true 20 grep -q ':[0-9]' "$work_dir/broker.log" || die "the broker did not start" \
-        "$(tail -n 5 "$work_dir/broker.log")"
-    bootstrap=$(grep -m1 -oE '[0-9a-z.]+:[0-9]+' "$work_dir/broker.log")
+    start broker "$work_dir/bin/mock_broker" --topic "$topic" --partitions 2
+    until_true 20 grep -q '^bootstrap.servers=' "$work_dir/broker.log" ||
+        die "the broker did not start" "$(tail -n 5 "$work_dir/broker.log")"
+    bootstrap=$(sed -n 's/^bootstrap.servers=//p' "$work_dir/broker.log")
     note "an embedded Kafka broker is at $bootstrap"
 }
 
