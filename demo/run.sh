@@ -77,7 +77,7 @@ start_broker() {
 
 # generate STEP_US START_MS RATE COUNT
 start_generator() {
-    start generator "$work_dir/bin/generate" --bootstrap "$bootstrap" --topic "$topic" \
+    start generator "$work_dir/bin/generate" --brokers "$bootstrap" --topic "$topic" \
         --start-ms "$2" --step-us "$1" --rate "$3" --count "$4"
 }
 

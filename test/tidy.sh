@@ -128,8 +128,10 @@ pg_std() {
 check_code() {
     local banned='sleep|usleep|nanosleep|pg_usleep|sleep_for|sleep_until|sprintf|vsprintf|strcpy'
     banned+='|strcat|gets|system|popen|alloca|atoi|atol|atof|strtok|setjmp|longjmp|fork|abort'
+    # Programs outside of src may wait for a point in time: a generator keeps its rate so.
     report "no banned calls" \
-        "$(code | grep -E "(^|[^A-Za-z0-9_])($banned)[[:blank:]]*\(" || true)"
+        "$(code | grep -E "(^|[^A-Za-z0-9_])($banned)[[:blank:]]*\(" |
+            grep -vE '^(demo|test)/.*sleep_until *\(' || true)"
     report "one catch (...) in src, in src/bridge/guard.h" "$(code | awk -F: '
         /^src\// && /catch *\( *\.\.\. *\)/ {
             if ($1 == "src/bridge/guard.h" && !seen++) next
