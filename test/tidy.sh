@@ -140,8 +140,8 @@ check_code() {
         END { if (!seen) print "src/bridge/guard.h: there is none" }')"
     report "differences of PostgreSQL versions only in src/pg/pg.h" \
         "$(code | grep -E 'PG_VERSION_NUM|PG_MAJORVERSION' | grep -v '^src/pg/pg\.h:' || true)"
-    report "no using namespace" "$(code | grep -E '\<using namespace ' |
-        grep -v 'std::chrono;' || true)"
+    report "no using namespace at file scope" \
+        "$(code | grep -E '^[^:]*:[0-9]*:using namespace ' || true)"
     report "headers are included once" \
         "$(files .h | xargs -d '\n' -r grep -L '^#pragma once$' || true)"
     report "nothing is left to be done later" \
