@@ -68,16 +68,16 @@ type_in() {
 }
 
 start_broker() {
-    start broker "$work_dir/bin/mock_broker" --topic "$topic:2"
-    until_true 20 grep -q ':[0-9]' "$work_dir/broker.log" || die "the broker did not start" \
-        "$(tail -n 5 "$work_dir/broker.log")"
-    bootstrap=$(grep -m1 -oE '[0-9a-z.]+:[0-9]+' "$work_dir/broker.log")
+    start broker "$work_dir/bin/mock_broker" --topic "$topic" --partitions 2
+    until_true 20 grep -q '^bootstrap.servers=' "$work_dir/broker.log" ||
+        die "the broker did not start" "$(tail -n 5 "$work_dir/broker.log")"
+    bootstrap=$(sed -n 's/^bootstrap.servers=//p' "$work_dir/broker.log")
     note "an embedded Kafka broker is at $bootstrap"
 }
 
 # generate STEP_US START_MS RATE COUNT
 start_generator() {
-    start generator "$work_dir/bin/generate" --bootstrap "$bootstrap" --topic "$topic" \
+    start generator "$work_dir/bin/generate" --brokers "$bootstrap" --topic "$topic" \
         --start-ms "$2" --step-us "$1" --rate "$3" --count "$4"
 }
 

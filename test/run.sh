@@ -103,11 +103,10 @@ part_regress() {
 
 # The jars of Apache Kafka: fetched once by whoever runs this, read by the account that tests.
 kafka_libraries() {
-    local kept=${ANOMALY_KAFKA_LIBS:-$root_dir/build/kafka}
-    mkdir -p "$kept"
-    note "jars of Apache Kafka in ${kept#"$root_dir/"}"
-    ANOMALY_KAFKA_LIBS=$kept quietly "$root_dir/build/log/kafka-libraries.log" \
-        bash "$root_dir/test/kafka/real_kafka.sh" libraries
+    local kept=${ANOMALY_KAFKA_LIBS:-$HOME/.cache/anomaly/kafka-libs}
+    note "jars of Apache Kafka: $kept"
+    ANOMALY_KAFKA_LIBS=$kept quietly "$root_dir/build/log/kafka-libs.log" \
+        bash "$root_dir/test/kafka/real_kafka.sh" libs
     cp -r "$kept" "$work_dir/kafka"
     if [[ $EUID -eq 0 ]]; then chown -R "$runner:" "$work_dir/kafka"; fi
 }

@@ -38,6 +38,9 @@ all_functions() {
     ! comm -23 <(echo "$named") <(echo "$exported") | grep .
 }
 
+# A shared library links without what is missing in it; the server would refuse to load it.
+lacks_nothing() { ! nm -D --undefined-only anomaly.so | c++filt | grep 'anomaly::'; }
+
 # compiles FILE [-D...]: with the flags of the side that the file names.
 compiles() {
     local file=$1 side command
@@ -92,6 +95,7 @@ tidy_refuses() {
 
 result "anomaly.so exports its entry points and nothing else" only_entry_points
 result "anomaly.so exports every function that the SQL script names" all_functions
+result "anomaly.so lacks nothing of its own" lacks_nothing
 for file in test/wall/cases/*.cpp; do
     name=$(basename "$file" .cpp)
     result "$name compiles without the violation" compiles "$file"
