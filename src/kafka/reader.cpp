@@ -1,7 +1,7 @@
 #include "kafka/reader.h"
 
 #include <algorithm>
-#include <cstdlib>
+#include <charconv>
 #include <map>
 #include <utility>
 
@@ -19,7 +19,8 @@ constexpr char kRefreshProperty[] = "topic.metadata.refresh.interval.ms";
 int refresh_ms(const Properties& properties) {
     int ms = 30000;
     for (const auto& [name, value] : properties)
-        if (name == kRefreshProperty) ms = std::atoi(value.c_str());
+        if (name == kRefreshProperty)
+            std::from_chars(value.data(), value.data() + value.size(), ms);
     return std::max(ms, 100);
 }
 
