@@ -128,9 +128,9 @@ constexpr int32_t kCheckpointRowBytes = 1 << 20;
 // ---- what one commit writes for one table ----
 
 enum RowFlag : uint8_t {
-    kRowNew = 1,     // no earlier commit wrote a row of this group
-    kRowClosed = 2,  // its window is final with this commit
-    kRowFailed = 4,  // an aggregate of it cannot be computed (overflow): it has no row now
+    kRowNew = 1,        // no earlier commit wrote a row of this group
+    kRowClosed = 2,     // its window is final with this commit
+    kRowFailed = 4,     // an aggregate of it cannot be computed (overflow): it has no row now
     kRowUnchanged = 8,  // closed, but what an earlier commit wrote of it is still right
 };
 
@@ -154,8 +154,8 @@ struct DeadLetter {
 };
 
 struct TableChanges {
-    // Groups changed since the last commit or whose window closed with this one (emit on close: only
-    // the latter), in no order. Views are valid until the commit is acknowledged.
+    // Groups changed since the last commit or whose window closed with this one (emit on close:
+    // only the latter), in no order. Views are valid until the commit is acknowledged.
     int32_t row_count;
     const uint8_t* flags;          // RowFlag, one per row
     const int64_t* window_starts;  // kWindowed

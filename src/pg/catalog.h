@@ -1,5 +1,5 @@
-// The extension's own tables, read and written through SPI as the bootstrap superuser: users have no
-// rights on them, and what they may cause there is decided by the callers.
+// The extension's own tables, read and written through SPI as the bootstrap superuser: users have
+// no rights on them, and what they may cause there is decided by the callers.
 #pragma once
 
 #include "pg/pg.h"

@@ -1,5 +1,5 @@
-// One commit of a reader: the rows, state, positions, late rows and dead letters of its tables, then
-// what their rules found and the events, in one transaction.
+// One commit of a reader: the rows, state, positions, late rows and dead letters of its tables,
+// then what their rules found and the events, in one transaction.
 #include "pg/stream_run.h"
 
 #include "pg/call.h"
@@ -21,6 +21,8 @@ struct Commit {
     RunReader* reader;
     MemoryContext context;  // for what outlives the tables' subtransactions
     List* findings;
+    int64 messages;  // taken in since the last commit
+    int64 bytes;
     RunTable* waits_for;  // somebody holds a lock on this one
     int64 last_seq;
     int64 event_count;
@@ -66,15 +68,16 @@ void write_as_owner(TablePart* part) {
     int context;
     GetUserIdAndSecContext(&user, &context);
     SetUserIdAndSecContext(part->table->owner, context | SECURITY_LOCAL_USERID_CHANGE);
+    const int nest_level = apply_writer_settings(part->table->writer);
     allow_table_writes(true);
     SPI_connect();
-    if (collect_changes(part->table->writer, part->changes) > 0 || part->changes->row_count > 0) {
-        part->rows_written = write_changes(part->table->writer);
-    }
+    collect_changes(part->table->writer, part->changes);
+    part->rows_written = write_changes(part->table->writer);
     allow_table_writes(false);
     CommandCounterIncrement();
     evaluate_rules(part->table->rules, part->commit->context, &part->findings);
     SPI_finish();
+    AtEOXact_GUC(true, nest_level);
     SetUserIdAndSecContext(user, context);
 }
 
@@ -88,17 +91,21 @@ void write_records(const TablePart* part) {
     const char* error = NULL;
     const int64 errors =
         changes->row_count > 0 ? writer_error_count(part->table->writer, &error) : 0;
-    const ProgressCounts counts = {part->rows_written, changes->late_row_count,
-                                   changes->dead_letter_count, errors, error,
-                                   part->table->close_requested};
-    store_progress(part->table->relid, &changes->progress, &counts);
+    ProgressCounts counts = {};
+    counts.messages = part->commit->messages;
+    counts.bytes = part->commit->bytes;
+    counts.rows_written = part->rows_written;
+    counts.row_errors = errors;
+    counts.row_error = error;
+    counts.close_done = part->table->close_requested;
+    store_progress(part->table->relid, changes, &counts);
 }
 
 void table_step(void* opaque) {
     TablePart* part = static_cast<TablePart*>(opaque);
     if (!is_continuous_table(part->table->relid)) {
-        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-                        errmsg("it is no longer a continuous table")));
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("it is no longer a continuous table")));
     }
     if (part->changes->row_count > 0) write_as_owner(part);
     SPI_connect();
@@ -174,8 +181,8 @@ void write_all(Commit* commit) {
 // are read again. With events it must be on disk before anyone hears of it.
 void choose_durability(const Commit* commit) {
     if (commit->event_count == 0) {
-        set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
-                          GUC_ACTION_LOCAL, true, 0, false);
+        set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
+                          true, 0, false);
     }
 }
 
@@ -184,6 +191,7 @@ void finish(Commit* commit) {
     check(bridge::ingest_committed(reader->ingest));
     reader->last_commit_us = now_us();
     reader->rows_since_commit = 0;
+    reader->bytes_since_commit = 0;
     reader->wants_commit = false;
     reader->lost->count = 0;
     for (int t = 0; t < commit->run->table_count; t++) {
@@ -202,6 +210,8 @@ bool commit_reader(StreamRun* run, RunReader* reader) {
     Commit commit = {};
     commit.run = run;
     commit.reader = reader;
+    commit.messages = reader->rows_since_commit;
+    commit.bytes = reader->bytes_since_commit;
     for (;;) {
         if (!begin_extension_transaction()) return false;
         if (lock_tables(&commit)) break;

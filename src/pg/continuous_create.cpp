@@ -48,7 +48,8 @@ const char* column_name(const TableDefinition* definition, const IntoClause* int
 
 List* make_columns(const TableDefinition* definition, const IntoClause* into) {
     if (list_length(into->colNames) > definition->output_count) {
-        ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("too many column names were specified")));
+        ereport(ERROR,
+                (errcode(ERRCODE_SYNTAX_ERROR), errmsg("too many column names were specified")));
     }
     List* columns = NIL;
     for (int i = 0; i < definition->output_count; i++) {
@@ -121,7 +122,8 @@ List* with_fillfactor(List* storage, const TableDefinition* definition, bool emi
 }
 
 RangeVar* qualified(Oid relation) {
-    return makeRangeVar(get_namespace_name(get_rel_namespace(relation)), get_rel_name(relation), -1);
+    return makeRangeVar(get_namespace_name(get_rel_namespace(relation)), get_rel_name(relation),
+                        -1);
 }
 
 Oid make_table(const TableDefinition* definition, const IntoClause* into, List* storage,
@@ -152,8 +154,7 @@ Oid make_guard(Oid table, const char* query_string) {
     CreateTrigStmt* trigger = makeNode(CreateTrigStmt);
     trigger->trigname = pstrdup(kGuardTriggerName);
     trigger->relation = qualified(table);
-    trigger->funcname =
-        list_make2(makeString(pstrdup("anomaly")), makeString(pstrdup("guard")));
+    trigger->funcname = list_make2(makeString(pstrdup("anomaly")), makeString(pstrdup("guard")));
     trigger->row = false;
     trigger->timing = TRIGGER_TYPE_BEFORE;
     trigger->events =
@@ -200,17 +201,19 @@ void write_catalog(Oid table, const TableDefinition* definition, const Continuou
         argument_text(options->start),
         {JSONBOID, current_settings(), false},
     };
-    catalog_execute("INSERT INTO anomaly.continuous_table "
-                    "(relid, stream, definition, emit, allowed_lateness, start, settings) "
-                    "VALUES ($1, $2, $3, $4, $5, $6, $7)",
-                    arguments, lengthof(arguments), SPI_OK_INSERT);
+    catalog_execute(
+        "INSERT INTO anomaly.continuous_table "
+        "(relid, stream, definition, emit, allowed_lateness, start, settings) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        arguments, lengthof(arguments), SPI_OK_INSERT);
     catalog_execute("INSERT INTO anomaly.table_progress (relid) VALUES ($1)", arguments, 1,
                     SPI_OK_INSERT);
     const CatalogArgument stream[] = {argument_oid(REGCLASSOID, definition->stream),
                                       argument_bool(paused)};
-    catalog_execute("INSERT INTO anomaly.stream (stream, paused) VALUES ($1, $2) "
-                    "ON CONFLICT (stream) DO NOTHING",
-                    stream, lengthof(stream), SPI_OK_INSERT);
+    catalog_execute(
+        "INSERT INTO anomaly.stream (stream, paused) VALUES ($1, $2) "
+        "ON CONFLICT (stream) DO NOTHING",
+        stream, lengthof(stream), SPI_OK_INSERT);
 }
 
 bool already_there(const IntoClause* into, bool if_not_exists) {
@@ -218,9 +221,8 @@ bool already_there(const IntoClause* into, bool if_not_exists) {
     if (!OidIsValid(get_relname_relid(into->rel->relname, schema))) return false;
     ereport(if_not_exists ? NOTICE : ERROR,
             (errcode(ERRCODE_DUPLICATE_TABLE),
-             if_not_exists
-                 ? errmsg("relation \"%s\" already exists, skipping", into->rel->relname)
-                 : errmsg("relation \"%s\" already exists", into->rel->relname)));
+             if_not_exists ? errmsg("relation \"%s\" already exists, skipping", into->rel->relname)
+                           : errmsg("relation \"%s\" already exists", into->rel->relname)));
     return true;
 }
 

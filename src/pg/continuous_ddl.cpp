@@ -228,13 +228,12 @@ ANOMALY_FUNCTION(anomaly_guard) {
     }
     if (!table_writes_allowed) {
         const TriggerData* data = reinterpret_cast<TriggerData*>(fcinfo->context);
-        ereport(ERROR,
-                (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                 errmsg("cannot change continuous table \"%s\"",
-                        RelationGetRelationName(data->tg_relation)),
-                 errdetail("Only its stream's worker writes it."),
-                 errhint("DROP TRIGGER %s ON it makes it an ordinary table, with its rows.",
-                         kGuardTriggerName)));
+        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                        errmsg("cannot change continuous table \"%s\"",
+                               RelationGetRelationName(data->tg_relation)),
+                        errdetail("Only its stream's worker writes it."),
+                        errhint("DROP TRIGGER %s ON it makes it an ordinary table, with its rows.",
+                                kGuardTriggerName)));
     }
     return PointerGetDatum(NULL);
 }

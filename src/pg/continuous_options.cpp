@@ -17,9 +17,10 @@ Interval* parse_interval(const char* text) {
 Interval* take_lateness(DefElem* option) {
     Interval* lateness = parse_interval(defGetString(option));
     if (lateness->month != 0 || lateness->day < 0 || lateness->time < 0) {
-        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("anomaly.allowed_lateness must be a length of time of at least zero, "
-                               "without months")));
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                 errmsg("anomaly.allowed_lateness must be a length of time of at least zero, "
+                        "without months")));
     }
     return lateness;
 }
@@ -71,11 +72,10 @@ ContinuousOptions take_continuous_options(const List* options) {
         } else if (strcmp(option->defname, "start") == 0) {
             taken.start = take_start(option);
         } else {
-            ereport(ERROR,
-                    (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                     errmsg("unrecognized parameter \"anomaly.%s\"", option->defname),
-                     errhint("Known are anomaly.continuous, anomaly.emit, "
-                             "anomaly.allowed_lateness and anomaly.start.")));
+            ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                            errmsg("unrecognized parameter \"anomaly.%s\"", option->defname),
+                            errhint("Known are anomaly.continuous, anomaly.emit, "
+                                    "anomaly.allowed_lateness and anomaly.start.")));
         }
     }
     if (!taken.continuous) {

@@ -68,14 +68,13 @@ void collect_from(Node* node, List** references) {
 
 void take_relation(const RangeTblEntry* entry, int rtindex, Source* source) {
     if (entry->relkind != RELKIND_FOREIGN_TABLE || !is_stream(entry->relid)) {
-        ereport(ERROR,
-                (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                 errmsg("a continuous table reads streams only, and \"%s\" is none",
-                        get_rel_name(entry->relid)),
-                 errdetail("A stream is a foreign table of the foreign-data wrapper "
-                           "anomaly_kafka."),
-                 errhint("Join ordinary tables in a rule function or in a view over the "
-                         "continuous table.")));
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("a continuous table reads streams only, and \"%s\" is none",
+                               get_rel_name(entry->relid)),
+                        errdetail("A stream is a foreign table of the foreign-data wrapper "
+                                  "anomaly_kafka."),
+                        errhint("Join ordinary tables in a rule function or in a view over the "
+                                "continuous table.")));
     }
     refuse(source->stream_varno != 0, "more than one stream",
            "Make one continuous table for each stream and a view that joins them.");
@@ -92,7 +91,8 @@ void take_function(const RangeTblEntry* entry, int rtindex, Source* source) {
     }
     refuse(call == NULL || !is_tumble_function(call->funcid), "functions in FROM but tumble",
            "Use tumble(event_time, size) to make windows.");
-    refuse(source->tumble_varno != 0, "more than one tumble", "Use one window size for each table.");
+    refuse(source->tumble_varno != 0, "more than one tumble",
+           "Use one window size for each table.");
     source->tumble_varno = static_cast<Index>(rtindex);
     source->tumble = call;
 }
@@ -166,8 +166,7 @@ Node* to_group_row(Node* node, void* opaque) {
         const int a = find_aggregate(context->definition, castNode(Aggref, node));
         return group_row_var(context, aggregate_attribute(context->definition, a));
     }
-    return expression_tree_mutator(
-        node, to_group_row, opaque);
+    return expression_tree_mutator(node, to_group_row, opaque);
 }
 
 bool collect_aggregates(Node* node, void* opaque) {
@@ -180,15 +179,13 @@ bool collect_aggregates(Node* node, void* opaque) {
         }
         return false;
     }
-    return expression_tree_walker(node, collect_aggregates,
-                                  opaque);
+    return expression_tree_walker(node, collect_aggregates, opaque);
 }
 
 bool count_aggregates(Node* node, void* opaque) {
     if (node == NULL) return false;
     if (IsA(node, Aggref)) (*static_cast<int*>(opaque))++;
-    return expression_tree_walker(node, count_aggregates,
-                                  opaque);
+    return expression_tree_walker(node, count_aggregates, opaque);
 }
 
 void find_aggregates(TableDefinition* definition, const Query* query) {
@@ -251,7 +248,8 @@ TupleDesc make_group_row(const TableDefinition* definition) {
 bool is_not_null_column(const TableDefinition* definition, const Expr* expr) {
     if (!IsA(expr, Var)) return false;
     const Var* var = reinterpret_cast<const Var*>(expr);
-    if (var->varno != static_cast<int>(definition->stream_varno) || var->varattno <= 0) return false;
+    if (var->varno != static_cast<int>(definition->stream_varno) || var->varattno <= 0)
+        return false;
     Relation stream = table_open(definition->stream, AccessShareLock);
     const bool result = TupleDescAttr(RelationGetDescr(stream), var->varattno - 1)->attnotnull;
     table_close(stream, NoLock);
@@ -293,7 +291,8 @@ void find_outputs(TableDefinition* definition, const Query* query, const Source*
 int64 interval_under_a_day(const Node* node, const char* what) {
     Node* folded = eval_const_expressions(NULL, const_cast<Node*>(node));
     const bool constant = IsA(folded, Const) && !castNode(Const, folded)->constisnull;
-    refuse(!constant, "a window whose size depends on the row", "Write the interval as a constant.");
+    refuse(!constant, "a window whose size depends on the row",
+           "Write the interval as a constant.");
     const Interval* interval = DatumGetIntervalP(castNode(Const, folded)->constvalue);
     if (interval->month != 0 || interval->day != 0) {
         ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -315,8 +314,7 @@ void find_window(TableDefinition* definition, const Source* source) {
                                 "column to tumble.",
                                 get_rel_name(definition->stream))));
     }
-    definition->window_size_us =
-        interval_under_a_day(static_cast<Node*>(lsecond(args)), "size");
+    definition->window_size_us = interval_under_a_day(static_cast<Node*>(lsecond(args)), "size");
     if (definition->window_size_us <= 0) {
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("the size of a window must be greater than zero")));
@@ -336,8 +334,7 @@ void check_expressions(const Query* query) {
 bool has_parameters(Node* node, void* opaque) {
     if (node == NULL) return false;
     if (IsA(node, Param)) return true;
-    return expression_tree_walker(node, has_parameters,
-                                  opaque);
+    return expression_tree_walker(node, has_parameters, opaque);
 }
 
 }  // namespace
@@ -345,18 +342,17 @@ bool has_parameters(Node* node, void* opaque) {
 TableDefinition* analyze_definition(Query* query) {
     flatten_group_entries(query);
     check_clauses(query);
-    refuse(query_tree_walker(query, has_parameters, NULL, 0),
-           "parameters", "Write the values as constants.");
+    refuse(query_tree_walker(query, has_parameters, NULL, 0), "parameters",
+           "Write the values as constants.");
     const Source source = analyze_from(query);
     check_expressions(query);
-    TableDefinition* definition =
-        static_cast<TableDefinition*>(palloc0(sizeof(TableDefinition)));
+    TableDefinition* definition = static_cast<TableDefinition*>(palloc0(sizeof(TableDefinition)));
     definition->query = query;
     definition->stream = source.stream;
     definition->stream_varno = source.stream_varno;
     definition->where = reinterpret_cast<Expr*>(query->jointree->quals);
     const bool grouped = query->groupClause != NIL || query->hasAggs || query->havingQual != NULL;
-    definition->kind = !grouped                  ? TableKind::kFilter
+    definition->kind = !grouped                   ? TableKind::kFilter
                        : source.tumble_varno != 0 ? TableKind::kWindowed
                                                   : TableKind::kRunningTotal;
     if (grouped) {

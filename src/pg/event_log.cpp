@@ -20,8 +20,7 @@ Plan insert_finding = {
     "$5::timestamptz), $6::int4, $7::int8, $12::int4)::text)::uuid, "
     "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (id) DO NOTHING RETURNING id",
     NULL};
-Plan ensure_head = {
-    "INSERT INTO anomaly.event_head (seq) VALUES (0) ON CONFLICT DO NOTHING", NULL};
+Plan ensure_head = {"INSERT INTO anomaly.event_head (seq) VALUES (0) ON CONFLICT DO NOTHING", NULL};
 Plan advance_head = {"UPDATE anomaly.event_head SET seq = seq + $1 RETURNING seq", NULL};
 Plan insert_event = {
     "INSERT INTO anomaly.alert_event (seq, kind, finding) VALUES ($1, 'finding', $2)", NULL};
@@ -35,8 +34,8 @@ struct Pending {
 Pending pending = {0, 0, 0, false};
 
 Datum* insert_findings(const List* findings, int64* count) {
-    Datum* ids = static_cast<Datum*>(
-        palloc(sizeof(Datum) * static_cast<Size>(list_length(findings) + 1)));
+    Datum* ids =
+        static_cast<Datum*>(palloc(sizeof(Datum) * static_cast<Size>(list_length(findings) + 1)));
     *count = 0;
     ListCell* cell;
     foreach (cell, findings) {
@@ -71,8 +70,7 @@ int64 take_numbers(int64 count) {
     const CatalogArgument argument = argument_int8(count);
     run_plan(&advance_head, &argument, 1, SPI_OK_UPDATE_RETURNING);
     bool is_null = false;
-    return DatumGetInt64(
-        SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+    return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
 }
 
 // In a transaction of its own: a full notify queue, or any other trouble, must not touch ingest.
@@ -81,9 +79,9 @@ void send(int64 last_seq, int64 event_count) {
     PG_TRY();
     {
         StartTransactionCommand();
-        char* payload = psprintf("{\"v\":1,\"seq\":%lld,\"firing\":%lld,\"resolved\":0}",
-                                 static_cast<long long>(last_seq),
-                                 static_cast<long long>(event_count));
+        char* payload =
+            psprintf("{\"v\":1,\"seq\":%lld,\"firing\":%lld,\"resolved\":0}",
+                     static_cast<long long>(last_seq), static_cast<long long>(event_count));
         Async_Notify("anomaly", payload);
         CommitTransactionCommand();
         pending.failed = false;

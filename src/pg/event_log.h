@@ -10,8 +10,8 @@ namespace anomaly::pg {
 // of events; *last_seq is the last one's.
 int64 write_events(const List* findings, int64* last_seq);
 
-// Tells listeners that there are events up to last_seq: a hint, in a transaction of its own, at once
-// if the last one is long enough ago. Needs no transaction.
+// Tells listeners that there are events up to last_seq: a hint, in a transaction of its own, at
+// once if the last one is long enough ago. Needs no transaction.
 void notify_events(int64 last_seq, int64 event_count);
 
 // A hint that was put off, or INT64_MAX: when notify_pending should be called.

@@ -55,10 +55,12 @@ void drain_log(RunReader* reader) {
 // Returns true if there was a batch.
 bool poll_reader(RunReader* reader) {
     bridge::PollResult result = {};
-    const int64 before = bridge::ingest_stats(reader->ingest).message_count;
+    const bridge::IngestStats before = bridge::ingest_stats(reader->ingest);
     check(bridge::ingest_poll(reader->ingest, now_us(), &result));
     if (result.has_batch) referee_run(reader->referee, reader->ingest);
-    reader->rows_since_commit += bridge::ingest_stats(reader->ingest).message_count - before;
+    const bridge::IngestStats after = bridge::ingest_stats(reader->ingest);
+    reader->rows_since_commit += after.message_count - before.message_count;
+    reader->bytes_since_commit += after.byte_count - before.byte_count;
     reader->wants_commit = reader->wants_commit || result.wants_commit || result.has_batch;
     reader->drained = result.drained;
     reader->deadline_us = result.deadline_us;
@@ -68,7 +70,8 @@ bool poll_reader(RunReader* reader) {
     return result.has_batch;
 }
 
-// At once when nothing waits (latency); under load when there is enough, or it is time (throughput).
+// At once when nothing waits (latency); under load when there is enough, or it is time
+// (throughput).
 bool commit_is_due(const RunReader* reader) {
     if (!reader->wants_commit) return false;
     return reader->drained || reader->rows_since_commit >= settings.commit_rows ||
@@ -151,8 +154,8 @@ bool open_readers(StreamRun* run) {
     for (int t = 0; t < run->table_count; t++) {
         if (!resolve_start(run, &run->tables[t])) return false;
     }
-    RunTable** group = static_cast<RunTable**>(MemoryContextAlloc(
-        run->context, sizeof(RunTable*) * static_cast<Size>(run->table_count)));
+    RunTable** group = static_cast<RunTable**>(
+        MemoryContextAlloc(run->context, sizeof(RunTable*) * static_cast<Size>(run->table_count)));
     for (int t = 0; t < run->table_count; t++) {
         if (run->tables[t].reader != NULL) continue;
         int count = 0;

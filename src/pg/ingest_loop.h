@@ -5,8 +5,8 @@
 
 namespace anomaly::pg {
 
-// Reads the stream into its continuous tables until there is nothing left to do (no table, stream or
-// extension) or the process is told to end. Called by the worker's main outside a transaction.
+// Reads the stream into its continuous tables until there is nothing left to do (no table, stream
+// or extension) or the process is told to end. Called by the worker's main outside a transaction.
 void ingest_run(Oid stream);
 
 }  // namespace anomaly::pg

@@ -3,6 +3,22 @@
 
 namespace anomaly::pg {
 
+char* current_search_path() {
+    StringInfoData path;
+    initStringInfo(&path);
+    List* schemas = fetch_search_path(false);
+    ListCell* cell;
+    foreach (cell, schemas) {
+        const char* name = get_namespace_name(lfirst_oid(cell));
+        if (name == NULL || isAnyTempNamespace(lfirst_oid(cell))) continue;
+        appendStringInfo(&path, "%s, ", quote_identifier(name));
+    }
+    list_free(schemas);
+    // Last, so that nobody's temporary table stands before what was meant.
+    appendStringInfoString(&path, "pg_temp");
+    return path.data;
+}
+
 Datum current_settings() {
     static const char* const kNames[] = {"TimeZone", "DateStyle", "IntervalStyle",
                                          "extra_float_digits"};
@@ -14,6 +30,8 @@ Datum current_settings() {
         appendStringInfoString(&json, ": ");
         escape_json(&json, GetConfigOption(name, false, false));
     }
+    appendStringInfoString(&json, ", \"search_path\": ");
+    escape_json(&json, current_search_path());
     appendStringInfoChar(&json, '}');
     return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
 }

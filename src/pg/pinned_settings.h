@@ -1,10 +1,13 @@
-// The settings that give a definition its meaning (TimeZone, DateStyle, ...), stored with it as json
-// and put in force around whatever is evaluated for it.
+// The settings that give a definition its meaning (TimeZone, search_path, ...), stored with it as
+// json and put in force around whatever is evaluated for it.
 #pragma once
 
 #include "pg/pg.h"
 
 namespace anomaly::pg {
+
+// The schemas that are searched now, but temporary ones last.
+char* current_search_path();
 
 // As they are now.
 Datum current_settings();

@@ -119,20 +119,23 @@ Plan update_progress = {
     "last_offsets = $5, last_hashes = $6, max_event_times = $7, watermark = $8, "
     "rows_written = rows_written + $9, late_rows = late_rows + $10, "
     "dead_letters = dead_letters + $11, row_errors = row_errors + $12, "
-    "last_row_error = coalesce($13, last_row_error), failures = 0, "
+    "last_row_error = coalesce($13, last_row_error), open_windows = $14, open_groups = $15, "
+    "messages = messages + $16, bytes = bytes + $17, failures = 0, "
     "committed_at = pg_catalog.clock_timestamp() WHERE relid = $1",
     NULL};
 Plan end_close_request = {
     "UPDATE anomaly.continuous_table SET close_requested = false WHERE relid = $1", NULL};
-Plan insert_checkpoint = {"INSERT INTO anomaly.checkpoint (relid, kind, shard, sequence, part, "
-                          "data) VALUES ($1, $2, $3, $4, $5, $6)",
-                          NULL};
+Plan insert_checkpoint = {
+    "INSERT INTO anomaly.checkpoint (relid, kind, shard, sequence, part, "
+    "data) VALUES ($1, $2, $3, $4, $5, $6)",
+    NULL};
 Plan delete_deltas = {
     "DELETE FROM anomaly.checkpoint WHERE relid = $1 AND kind = 1 AND shard = 0 AND sequence < $2",
     NULL};
-Plan delete_snapshots = {"DELETE FROM anomaly.checkpoint WHERE relid = $1 AND kind = 2 AND "
-                         "shard = $2 AND sequence < $3",
-                         NULL};
+Plan delete_snapshots = {
+    "DELETE FROM anomaly.checkpoint WHERE relid = $1 AND kind = 2 AND "
+    "shard = $2 AND sequence < $3",
+    NULL};
 Plan insert_late_row = {
     "INSERT INTO anomaly.late_row (relid, stream, topic, kafka_partition, kafka_offset, "
     "kafka_timestamp, window_start, window_end, message) "
@@ -180,9 +183,10 @@ void load_progress(Oid table, TableProgress* progress) {
 
 void restore_checkpoint(Oid table, bridge::Ingest* ingest, int index) {
     // Snapshots (kind 2) first, then the log in its order.
-    static Plan select = {"SELECT kind, shard, sequence, part, data FROM anomaly.checkpoint "
-                          "WHERE relid = $1 ORDER BY kind DESC, shard, sequence, part",
-                          NULL};
+    static Plan select = {
+        "SELECT kind, shard, sequence, part, data FROM anomaly.checkpoint "
+        "WHERE relid = $1 ORDER BY kind DESC, shard, sequence, part",
+        NULL};
     const CatalogArgument argument = argument_oid(REGCLASSOID, table);
     SPI_connect();
     const uint64 count = run_plan(&select, &argument, 1, SPI_OK_SELECT);
@@ -207,7 +211,8 @@ void restore_checkpoint(Oid table, bridge::Ingest* ingest, int index) {
     check(bridge::ingest_restore_done(ingest, index));
 }
 
-void store_progress(Oid table, const TableProgress* progress, const ProgressCounts* counts) {
+void store_progress(Oid table, const TableChanges* changes, const ProgressCounts* counts) {
+    const TableProgress* progress = &changes->progress;
     const CatalogArgument arguments[] = {
         argument_oid(REGCLASSOID, table),
         argument_int8(progress->sequence),
@@ -218,10 +223,14 @@ void store_progress(Oid table, const TableProgress* progress, const ProgressCoun
         int8_array(progress, max_event_time),
         argument_time(progress->watermark),
         argument_int8(counts->rows_written),
-        argument_int8(counts->late_rows),
-        argument_int8(counts->dead_letters),
+        argument_int8(changes->late_row_count),
+        argument_int8(changes->dead_letter_count),
         argument_int8(counts->row_errors),
         argument_text(counts->row_errors > 0 ? counts->row_error : NULL),
+        argument_int8(changes->open_windows),
+        argument_int8(changes->open_groups),
+        argument_int8(counts->messages),
+        argument_int8(counts->bytes),
     };
     run_plan(&update_progress, arguments, lengthof(arguments), SPI_OK_UPDATE);
     if (counts->close_done) run_plan(&end_close_request, arguments, 1, SPI_OK_UPDATE);
@@ -229,9 +238,9 @@ void store_progress(Oid table, const TableProgress* progress, const ProgressCoun
 
 void store_start(Oid table, const TableProgress* progress) {
     const CatalogArgument arguments[] = {
-        argument_oid(REGCLASSOID, table),   partition_array(progress),
-        int8_array(progress, next_offset),  int8_array(progress, last_offset),
-        int8_array(progress, last_hash),    int8_array(progress, max_event_time),
+        argument_oid(REGCLASSOID, table),  partition_array(progress),
+        int8_array(progress, next_offset), int8_array(progress, last_offset),
+        int8_array(progress, last_hash),   int8_array(progress, max_event_time),
     };
     run_plan(&update_start, arguments, lengthof(arguments), SPI_OK_UPDATE);
 }

@@ -21,14 +21,14 @@ void load_progress(Oid table, TableProgress* progress);
 void restore_checkpoint(Oid table, bridge::Ingest* ingest, int index);
 
 struct ProgressCounts {
+    int64 messages;  // good or bad, since the last commit
+    int64 bytes;
     int64 rows_written;
-    int64 late_rows;
-    int64 dead_letters;
     int64 row_errors;       // rows not there now, because an expression over aggregates failed
     const char* row_error;  // the last one's text
     bool close_done;        // anomaly.close_windows was asked for, and this commit did it
 };
-void store_progress(Oid table, const TableProgress* progress, const ProgressCounts* counts);
+void store_progress(Oid table, const TableChanges* changes, const ProgressCounts* counts);
 // Where a table begins, before it has read anything.
 void store_start(Oid table, const TableProgress* progress);
 

@@ -2,6 +2,7 @@
 #include "pg/catalog.h"
 #include "pg/continuous_ddl.h"
 #include "pg/definition.h"
+#include "pg/pinned_settings.h"
 #include "pg/wake.h"
 
 namespace anomaly::pg {
@@ -42,12 +43,12 @@ const char* result_kind(Oid function) {
     if (type == finding_type) return "finding";
     if (!get_func_retset(function) && type == BOOLOID) return "boolean";
     if (!get_func_retset(function) && type == TEXTOID) return "text";
-    ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-                    errmsg("function %s returns %s%s, which a rule cannot",
-                           format_procedure(function), get_func_retset(function) ? "SETOF " : "",
-                           format_type_be(type)),
-                    errhint("Return boolean, text (NULL: fine), anomaly.finding or SETOF "
-                            "anomaly.finding.")));
+    ereport(ERROR,
+            (errcode(ERRCODE_DATATYPE_MISMATCH),
+             errmsg("function %s returns %s%s, which a rule cannot", format_procedure(function),
+                    get_func_retset(function) ? "SETOF " : "", format_type_be(type)),
+             errhint("Return boolean, text (NULL: fine), anomaly.finding or SETOF "
+                     "anomaly.finding.")));
 }
 
 void check_function_right(Oid function, Oid table) {
@@ -85,7 +86,8 @@ const char* check_evaluate(const char* evaluate, Oid table) {
 
 char* text_argument(FunctionCallInfo fcinfo, int number, const char* name) {
     if (PG_ARGISNULL(number)) {
-        ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not be NULL", name)));
+        ereport(ERROR,
+                (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not be NULL", name)));
     }
     return text_to_cstring(PG_GETARG_TEXT_PP(number));
 }
@@ -107,8 +109,7 @@ char* qualified_function_name(Oid function) {
 ANOMALY_FUNCTION(anomaly_create_rule) {
     const char* name = text_argument(fcinfo, 0, "name");
     if (PG_ARGISNULL(1)) {
-        ereport(ERROR,
-                (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("relid must not be NULL")));
+        ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("relid must not be NULL")));
     }
     const Oid table = PG_GETARG_OID(1);
     const char* function_name = text_argument(fcinfo, 2, "function");
@@ -116,19 +117,23 @@ ANOMALY_FUNCTION(anomaly_create_rule) {
     const Oid function = find_function(function_name, get_rel_type_id(table), table);
     const char* result = result_kind(function);
     check_function_right(function, table);
-    const char* evaluate = check_evaluate(
-        PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)), table);
+    const char* evaluate =
+        check_evaluate(PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)), table);
     const CatalogArgument arguments[] = {
-        argument_text(name),   argument_oid(REGCLASSOID, table),
-        argument_text(qualified_function_name(function)), argument_text(result),
+        argument_text(name),
+        argument_oid(REGCLASSOID, table),
+        argument_text(qualified_function_name(function)),
+        argument_text(result),
         argument_text(evaluate),
+        argument_text(current_search_path()),
     };
-    if (catalog_execute("INSERT INTO anomaly.rule (name, relid, function, result, evaluate) "
-                        "VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO NOTHING",
-                        arguments, lengthof(arguments), SPI_OK_INSERT) == 0) {
-        ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
-                        errmsg("rule \"%s\" already exists", name),
-                        errhint("Drop it with anomaly.drop_rule, or choose another name.")));
+    if (catalog_execute(
+            "INSERT INTO anomaly.rule (name, relid, function, result, evaluate, "
+            "search_path) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO NOTHING",
+            arguments, lengthof(arguments), SPI_OK_INSERT) == 0) {
+        ereport(ERROR,
+                (errcode(ERRCODE_DUPLICATE_OBJECT), errmsg("rule \"%s\" already exists", name),
+                 errhint("Drop it with anomaly.drop_rule, or choose another name.")));
     }
     wake_stream_of(table);
     PG_RETURN_VOID();
@@ -137,9 +142,8 @@ ANOMALY_FUNCTION(anomaly_create_rule) {
 ANOMALY_FUNCTION(anomaly_drop_rule) {
     const char* name = text_to_cstring(PG_GETARG_TEXT_PP(0));
     const CatalogArgument argument = argument_text(name);
-    const Oid table = static_cast<Oid>(
-        catalog_select_int("SELECT relid::oid::bigint FROM anomaly.rule WHERE name = $1", &argument,
-                           1, InvalidOid));
+    const Oid table = static_cast<Oid>(catalog_select_int(
+        "SELECT relid::oid::bigint FROM anomaly.rule WHERE name = $1", &argument, 1, InvalidOid));
     if (!OidIsValid(table)) {
         ereport(ERROR,
                 (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("rule \"%s\" does not exist", name)));

@@ -24,7 +24,8 @@ void append_series(StringInfo out, Relation table, const TableDefinition* defini
     bool first = true;
     for (int i = 0; i < definition->output_count; i++) {
         const OutputColumn* output = &definition->outputs[i];
-        if (!output->is_group_column || is_window_attribute(definition, output->group_attribute, 0) ||
+        if (!output->is_group_column ||
+            is_window_attribute(definition, output->group_attribute, 0) ||
             is_window_attribute(definition, output->group_attribute, 1)) {
             continue;
         }
@@ -121,8 +122,9 @@ char* make_rule_query(Oid table_oid, const TableDefinition* definition, const ch
         appendStringInfoString(&query, " AND f.message IS NOT NULL");
     } else {
         // A function that returns NULL gives a row of NULLs: nothing was found.
-        appendStringInfoString(&query, " AND NOT (f.severity IS NULL AND f.value IS NULL AND "
-                                       "f.threshold IS NULL AND f.message IS NULL)");
+        appendStringInfoString(&query,
+                               " AND NOT (f.severity IS NULL AND f.value IS NULL AND "
+                               "f.threshold IS NULL AND f.message IS NULL)");
     }
     appendStringInfoString(&query, " ORDER BY 1");
     table_close(table, NoLock);

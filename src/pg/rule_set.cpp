@@ -20,8 +20,9 @@ struct Rule {
     char* function;
     char* result;
     bool on_close;
-    char* query;        // NULL: not yet made
-    SPIPlanPtr plan;    // NULL: not yet prepared
+    char* search_path;
+    char* query;          // NULL: not yet made
+    SPIPlanPtr plan;      // NULL: not yet prepared
     int64 finding_count;  // of this commit
     char* error;          // of this commit, NULL: none
 };
@@ -37,10 +38,10 @@ void on_rule_timeout() {
 
 void start_time_limit() {
     if (rule_timeout == MAX_TIMEOUTS) rule_timeout = RegisterTimeout(USER_TIMEOUT, on_rule_timeout);
-    enable_timeout_every(rule_timeout,
-                         TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-                                                     settings.rule_time_limit_ms),
-                         kCancelAgainMs);
+    enable_timeout_every(
+        rule_timeout,
+        TimestampTzPlusMilliseconds(GetCurrentTimestamp(), settings.rule_time_limit_ms),
+        kCancelAgainMs);
 }
 
 void stop_time_limit() {
@@ -59,9 +60,10 @@ struct RuleSet {
 };
 
 RuleSet* load_rules(Oid table, const TableDefinition* definition) {
-    static Plan select = {"SELECT name, function, result, evaluate FROM anomaly.rule "
-                          "WHERE relid = $1 AND enabled ORDER BY name",
-                          NULL};
+    static Plan select = {
+        "SELECT name, function, result, evaluate, search_path FROM anomaly.rule "
+        "WHERE relid = $1 AND enabled ORDER BY name",
+        NULL};
     RuleSet* set = static_cast<RuleSet*>(palloc0(sizeof(RuleSet)));
     set->table = table;
     set->definition = definition;
@@ -78,6 +80,7 @@ RuleSet* load_rules(Oid table, const TableDefinition* definition) {
         rule->function = SPI_getvalue(rows->vals[i], rows->tupdesc, 2);
         rule->result = SPI_getvalue(rows->vals[i], rows->tupdesc, 3);
         rule->on_close = strcmp(SPI_getvalue(rows->vals[i], rows->tupdesc, 4), "close") == 0;
+        rule->search_path = SPI_getvalue(rows->vals[i], rows->tupdesc, 5);
     }
     set->count = static_cast<int>(count);
     MemoryContextSwitchTo(spi_context);
@@ -103,8 +106,7 @@ Finding* make_finding(const Evaluation* evaluation, HeapTuple row, TupleDesc des
     bool is_null = false;
     finding->rule = evaluation->rule->name;
     finding->table_name = pstrdup(get_rel_name(evaluation->set->table));
-    finding->series =
-        datumCopy(SPI_getbinval(row, descriptor, kRuleSeries, &is_null), false, -1);
+    finding->series = datumCopy(SPI_getbinval(row, descriptor, kRuleSeries, &is_null), false, -1);
     const Datum start = SPI_getbinval(row, descriptor, kRuleWindowStart, &is_null);
     finding->has_window = !is_null;
     if (finding->has_window) {
@@ -151,8 +153,8 @@ void take_findings(Evaluation* evaluation) {
     int32 position = 0;
     for (uint64 i = 0; i < SPI_processed; i++) {
         bool is_null = false;
-        const int32 this_ordinal = DatumGetInt32(
-            SPI_getbinval(rows->vals[i], rows->tupdesc, kRuleOrdinal, &is_null));
+        const int32 this_ordinal =
+            DatumGetInt32(SPI_getbinval(rows->vals[i], rows->tupdesc, kRuleOrdinal, &is_null));
         position = this_ordinal == ordinal ? position + 1 : 0;
         ordinal = this_ordinal;
         Finding* finding = make_finding(evaluation, rows->vals[i], rows->tupdesc);
@@ -166,10 +168,12 @@ void evaluate_step(void* opaque) {
     Evaluation* evaluation = static_cast<Evaluation*>(opaque);
     // Read-only for the rest of this subtransaction: no statement of the rule may write.
     XactReadOnly = true;
+    const int nest_level = NewGUCNestLevel();
+    set_config_option("search_path", evaluation->rule->search_path, PGC_USERSET, PGC_S_SESSION,
+                      GUC_ACTION_SAVE, true, 0, false);
     prepare_rule(evaluation->set, evaluation->rule);
     PushActiveSnapshot(GetTransactionSnapshot());
-    const int result =
-        SPI_execute_plan(evaluation->rule->plan, NULL, NULL, true, kMaxFindings + 1);
+    const int result = SPI_execute_plan(evaluation->rule->plan, NULL, NULL, true, kMaxFindings + 1);
     PopActiveSnapshot();
     if (result != SPI_OK_SELECT) {
         elog(ERROR, "unexpected result %s of a rule", SPI_result_code_string(result));
@@ -180,6 +184,7 @@ void evaluate_step(void* opaque) {
                                static_cast<unsigned long long>(kMaxFindings))));
     }
     take_findings(evaluation);
+    AtEOXact_GUC(true, nest_level);
 }
 
 void evaluate_rule(RuleSet* set, Rule* rule, MemoryContext target, List** findings) {

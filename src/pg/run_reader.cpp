@@ -30,8 +30,7 @@ RunReader* make_reader(StreamRun* run) {
         AllocSetContextCreate(run->context, "anomaly reader", ALLOCSET_DEFAULT_SIZES);
     RunReader* reader = static_cast<RunReader*>(MemoryContextAllocZero(context, sizeof(RunReader)));
     reader->context = context;
-    reader->lost =
-        static_cast<LostRecords*>(MemoryContextAllocZero(context, sizeof(LostRecords)));
+    reader->lost = static_cast<LostRecords*>(MemoryContextAllocZero(context, sizeof(LostRecords)));
     reader->last_commit_us = now_us();
     reader->deadline_us = PG_INT64_MAX;
     return reader;
@@ -138,8 +137,8 @@ bool at_equal_positions(const RunTable* a, const RunTable* b) {
 namespace {
 
 // Waits for the broker as long as it takes; only the broker knows where the topic ends.
-const bridge::PartitionEnds* ask_ends(const StreamDefinition* definition,
-                                      bridge::TopicEnds** ends, int32* count) {
+const bridge::PartitionEnds* ask_ends(const StreamDefinition* definition, bridge::TopicEnds** ends,
+                                      int32* count) {
     const bridge::PartitionEnds* partitions = NULL;
     for (;;) {
         check(bridge::topic_ends_open(definition->spec.topic, definition->properties,

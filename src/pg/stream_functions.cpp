@@ -29,7 +29,8 @@ void close_ends(void* opaque) {
 
 // False: the time limit came first.
 bool ask_ends(const StreamDefinition* definition, TimestampTz deadline, Ends* out) {
-    bridge::TopicEnds** ends = static_cast<bridge::TopicEnds**>(palloc0(sizeof(bridge::TopicEnds*)));
+    bridge::TopicEnds** ends =
+        static_cast<bridge::TopicEnds**>(palloc0(sizeof(bridge::TopicEnds*)));
     MemoryContextCallback* callback =
         static_cast<MemoryContextCallback*>(palloc0(sizeof(MemoryContextCallback)));
     callback->func = close_ends;
@@ -60,8 +61,10 @@ bool all_tables_there(Oid stream, const Ends* ends) {
         "WHERE c.stream = $1 AND e.ends > 0 AND NOT EXISTS (SELECT FROM "
         "unnest(p.partitions, p.next_offsets) AS at(partition, next) "
         "WHERE at.partition = e.partition AND at.next >= e.ends)";
-    Datum* partitions = static_cast<Datum*>(palloc(sizeof(Datum) * static_cast<Size>(ends->count + 1)));
-    Datum* offsets = static_cast<Datum*>(palloc(sizeof(Datum) * static_cast<Size>(ends->count + 1)));
+    Datum* partitions =
+        static_cast<Datum*>(palloc(sizeof(Datum) * static_cast<Size>(ends->count + 1)));
+    Datum* offsets =
+        static_cast<Datum*>(palloc(sizeof(Datum) * static_cast<Size>(ends->count + 1)));
     for (int i = 0; i < ends->count; i++) {
         const bridge::PartitionEnds* end = &ends->partitions[i];
         partitions[i] = Int32GetDatum(end->partition);
@@ -71,12 +74,12 @@ bool all_tables_there(Oid stream, const Ends* ends) {
     const CatalogArgument arguments[] = {
         argument_oid(REGCLASSOID, stream),
         {INT4ARRAYOID,
-         PointerGetDatum(construct_array(partitions, ends->count, INT4OID, sizeof(int32), true,
-                                         TYPALIGN_INT)),
+         PointerGetDatum(
+             construct_array(partitions, ends->count, INT4OID, sizeof(int32), true, TYPALIGN_INT)),
          false},
         {INT8ARRAYOID,
-         PointerGetDatum(construct_array(offsets, ends->count, INT8OID, sizeof(int64), true,
-                                         TYPALIGN_DOUBLE)),
+         PointerGetDatum(
+             construct_array(offsets, ends->count, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE)),
          false},
     };
     PushActiveSnapshot(GetLatestSnapshot());

@@ -42,8 +42,8 @@ void load_table(StreamRun* run, const SPITupleTable* rows, uint64 row) {
     AtEOXact_GUC(true, nest_level);
     table->failures = DatumGetInt32(value_of(rows, row, 7, &is_null));
     table->close_requested = DatumGetBool(value_of(rows, row, 8, &is_null));
-    table->writer = create_writer(table->relid, table->owner, table->definition,
-                                  text_or_null(rows, row, 6));
+    table->writer =
+        create_writer(table->relid, table->owner, table->definition, text_or_null(rows, row, 6));
     set_writer_spec(table->writer, table->spec);
     table->rules = load_rules(table->relid, table->definition);
     load_progress(table->relid, &table->progress);
@@ -56,7 +56,8 @@ void load_tables(StreamRun* run) {
     const Datum values[] = {ObjectIdGetDatum(run->stream)};
     SPI_connect();
     const int result = SPI_execute_with_args(
-        "SELECT c.relid, c.definition, c.emit, c.allowed_lateness, c.start, c.settings, p.failures, "
+        "SELECT c.relid, c.definition, c.emit, c.allowed_lateness, c.start, c.settings, "
+        "p.failures, "
         "c.close_requested "
         "FROM anomaly.continuous_table c JOIN anomaly.table_progress p USING (relid) "
         "WHERE c.stream = $1 ORDER BY c.relid",
@@ -78,8 +79,8 @@ bool load_run(StreamRun* run) {
     if (run->table_count == 0) return false;
     const MemoryContext caller = MemoryContextSwitchTo(run->context);
     bool* used = static_cast<bool*>(palloc0(sizeof(bool) * MaxHeapAttributeNumber));
-    run->readers = static_cast<RunReader**>(
-        palloc0(sizeof(RunReader*) * static_cast<Size>(run->table_count)));
+    run->readers =
+        static_cast<RunReader**>(palloc0(sizeof(RunReader*) * static_cast<Size>(run->table_count)));
     for (int t = 0; t < run->table_count; t++) mark_used_columns(run->tables[t].definition, used);
     run->definition = load_stream(run->stream, used);
     MemoryContextSwitchTo(caller);

@@ -19,11 +19,11 @@ struct RunTable {
     TableDefinition* definition;
     TableSpec* spec;
     bool emit_on_close;
-    const char* start;  // option anomaly.start, NULL: the stream's startup
-    int failures;       // failed commits in a row
-    int64 retry_at_us;  // failing: when to try again
+    const char* start;       // option anomaly.start, NULL: the stream's startup
+    int failures;            // failed commits in a row
+    int64 retry_at_us;       // failing: when to try again
     TableProgress progress;  // as committed; only read when a reader is opened
-    bool close_requested;  // anomaly.close_windows was asked for
+    bool close_requested;    // anomaly.close_windows was asked for
     TableWriter* writer;
     RuleSet* rules;
     int index;                 // in its reader
@@ -43,7 +43,8 @@ struct RunReader {
     MemoryContext context;  // of the referee and this reader
     LostRecords* lost;
     int64 last_commit_us;
-    int64 rows_since_commit;
+    int64 rows_since_commit;  // messages polled, good or bad
+    int64 bytes_since_commit;
     bool wants_commit;
     bool drained;
     bridge::Broker broker;

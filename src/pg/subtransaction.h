@@ -9,7 +9,6 @@ namespace anomaly::pg {
 // caller's memory context (its effects are rolled back). User id, memory context and resource owner
 // are as before in both cases. A request to end the process, and running out of memory, are raised
 // again; so is a cancelled query unless `cancel_is_error` (the caller's own time limit).
-ErrorData* run_in_subtransaction(void (*step)(void*), void* argument,
-                                 bool cancel_is_error = false);
+ErrorData* run_in_subtransaction(void (*step)(void*), void* argument, bool cancel_is_error = false);
 
 }  // namespace anomaly::pg

@@ -17,8 +17,8 @@ struct TableWriter {
     MemoryContext context;
     TupleDesc changes_row;  // the table's columns and the five of ours
     WriteStatements statements;
-    bool evaluates;            // some output or HAVING is an expression over the group row
-    ExprState** expressions;   // one per output, NULL: copied
+    bool evaluates;           // some output or HAVING is an expression over the group row
+    ExprState** expressions;  // one per output, NULL: copied
     ExprState* having;
     EState* executor;
     TupleTableSlot* group_slot;
@@ -62,8 +62,7 @@ void prepare_executor(TableWriter* writer) {
         writer->evaluates = true;
     }
     if (definition->having != NULL) {
-        writer->having = ExecPrepareQual(
-            make_ands_implicit(definition->having), writer->executor);
+        writer->having = ExecPrepareQual(make_ands_implicit(definition->having), writer->executor);
         writer->evaluates = true;
     }
 }
@@ -147,8 +146,7 @@ bool project_group(TableWriter* writer, const RowTarget* target) {
             target->values[i] = writer->group_slot->tts_values[attribute - 1];
             target->nulls[i] = writer->group_slot->tts_isnull[attribute - 1];
         } else {
-            target->values[i] =
-                ExecEvalExpr(writer->expressions[i], context, &target->nulls[i]);
+            target->values[i] = ExecEvalExpr(writer->expressions[i], context, &target->nulls[i]);
         }
     }
     return true;
@@ -216,17 +214,16 @@ int64 collect_groups(TableWriter* writer, const TableChanges* changes, const Row
 void collect_appended(TableWriter* writer, const TableChanges* changes, const RowTarget* target) {
     for (int row = 0; row < changes->row_count; row++) {
         for (int i = 0; i < writer->definition->output_count; i++) {
-            target->values[i] =
-                datum_at(&changes->outputs[i], row,
-                         TupleDescAttr(writer->changes_row, i), &target->nulls[i]);
+            target->values[i] = datum_at(&changes->outputs[i], row,
+                                         TupleDescAttr(writer->changes_row, i), &target->nulls[i]);
         }
         put_row(writer, target, row, true, true, &changes->partitions[row], &changes->offsets[row]);
     }
 }
 
 void register_rows(TableWriter* writer, const char* name, Tuplestorestate* store, double count) {
-    EphemeralNamedRelation relation = static_cast<EphemeralNamedRelation>(
-        palloc0(sizeof(EphemeralNamedRelationData)));
+    EphemeralNamedRelation relation =
+        static_cast<EphemeralNamedRelation>(palloc0(sizeof(EphemeralNamedRelationData)));
     relation->md.name = pstrdup(name);
     relation->md.reliddesc = InvalidOid;
     relation->md.tupdesc = writer->changes_row;
@@ -268,14 +265,12 @@ int64 collect_changes(TableWriter* writer, const TableChanges* changes) {
     writer->error_count = 0;
     const RowTarget present = make_target(writer);
     const RowTarget gone = make_target(writer);
-    const int nest_level = apply_settings(writer->settings);
     writer->statements.gone_count = 0;
     if (writer->definition->kind == TableKind::kFilter) {
         collect_appended(writer, changes, &present);
     } else {
         writer->statements.gone_count = collect_groups(writer, changes, &present, &gone);
     }
-    AtEOXact_GUC(true, nest_level);
     const int64 count = tuplestore_tuple_count(present.store);
     register_rows(writer, kChangesName, present.store, static_cast<double>(count));
     register_rows(writer, kGoneName, gone.store,
@@ -291,6 +286,10 @@ int64 write_changes(TableWriter* writer) {
 int64 writer_error_count(const TableWriter* writer, const char** message) {
     *message = writer->error;
     return writer->error_count;
+}
+
+int apply_writer_settings(const TableWriter* writer) {
+    return apply_settings(writer->settings);
 }
 
 const char* writer_table_name(TableWriter* writer) {

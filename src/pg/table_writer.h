@@ -1,5 +1,5 @@
-// Writes the changes of one commit into a continuous table: a set at a time, as ordinary SQL, so that
-// triggers, indexes and logical replication see what they always see.
+// Writes the changes of one commit into a continuous table: a set at a time, as ordinary SQL, so
+// that triggers, indexes and logical replication see what they always see.
 #pragma once
 
 #include "core/spec.h"
@@ -10,14 +10,14 @@ namespace anomaly::pg {
 
 struct TableWriter;
 
-// Lives in the current memory context. `pinned_settings` is the json of the settings that the definition
-// was made under; expressions over aggregates are evaluated under them.
+// Lives in the current memory context. `pinned_settings` is the json of the settings that the
+// definition was made under.
 TableWriter* create_writer(Oid table, Oid owner, const TableDefinition* definition,
                            const char* pinned_settings);
 void set_writer_spec(TableWriter* writer, const TableSpec* spec);
 
-// What rules and the statements read: one row for each group changed or closed, or message appended.
-// Columns as the table's, then these.
+// What rules and the statements read: one row for each group changed or closed, or message
+// appended. Columns as the table's, then these.
 constexpr const char kChangesName[] = "anomaly_changes";
 constexpr const char kOrdinalColumn[] = "anomaly ordinal";      // int4
 constexpr const char kChangedColumn[] = "anomaly changed";      // bool: to be written
@@ -34,6 +34,10 @@ int64 write_changes(TableWriter* writer);
 
 // Rows of this commit whose expressions over aggregates, or HAVING, raised an error; and the last.
 int64 writer_error_count(const TableWriter* writer, const char** message);
+
+// Puts the definition's settings in force until AtEOXact_GUC(true, the returned nest level): its
+// expressions and the triggers on the table mean what they meant when it was created.
+int apply_writer_settings(const TableWriter* writer);
 
 // Quoted and qualified name of the table, as it is now.
 const char* writer_table_name(TableWriter* writer);

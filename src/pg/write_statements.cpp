@@ -87,8 +87,9 @@ char* make_remove(Relation table, const TableDefinition* definition, const char*
         const OutputColumn* output = &definition->outputs[i];
         if (!output->is_group_column) continue;
         const char* column = quoted_column(table, i);
-        appendStringInfo(&text, output->nullable ? " AND t.%s IS NOT DISTINCT FROM g.%s"
-                                                 : " AND t.%s OPERATOR(pg_catalog.=) g.%s",
+        appendStringInfo(&text,
+                         output->nullable ? " AND t.%s IS NOT DISTINCT FROM g.%s"
+                                          : " AND t.%s OPERATOR(pg_catalog.=) g.%s",
                          column, column);
     }
     return text.data;
@@ -113,9 +114,8 @@ int64 run(SPIPlanPtr* plan, const char* text, int expected) {
 
 void make_write_statements(Relation table, const TableDefinition* definition,
                            WriteStatements* statements) {
-    const char* name =
-        quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
-                                   RelationGetRelationName(table));
+    const char* name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
+                                                  RelationGetRelationName(table));
     const bool keyed = count_columns(definition, true) > 0;
     statements->table_name = name;
     statements->upsert = make_upsert(table, definition, name);

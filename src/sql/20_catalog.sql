@@ -40,6 +40,8 @@ CREATE TABLE anomaly.table_progress (
     last_hashes     bigint[] NOT NULL DEFAULT '{}',
     max_event_times bigint[] NOT NULL DEFAULT '{}',
     watermark       timestamptz,
+    messages        bigint NOT NULL DEFAULT 0,
+    bytes           bigint NOT NULL DEFAULT 0,
     rows_written    bigint NOT NULL DEFAULT 0,
     late_rows       bigint NOT NULL DEFAULT 0,
     dead_letters    bigint NOT NULL DEFAULT 0,
@@ -61,6 +63,8 @@ COMMENT ON COLUMN anomaly.table_progress.last_offsets IS 'offset of the last mes
 COMMENT ON COLUMN anomaly.table_progress.last_hashes IS 'hash of that message, by which a topic made again is noticed';
 COMMENT ON COLUMN anomaly.table_progress.max_event_times IS 'largest event time seen, microseconds since 2000-01-01 UTC; the least bigint: none';
 COMMENT ON COLUMN anomaly.table_progress.watermark IS 'event time up to which the table is complete';
+COMMENT ON COLUMN anomaly.table_progress.messages IS 'messages read for it so far, good and bad';
+COMMENT ON COLUMN anomaly.table_progress.bytes IS 'their bytes';
 COMMENT ON COLUMN anomaly.table_progress.rows_written IS 'rows inserted, updated or deleted in the table so far';
 COMMENT ON COLUMN anomaly.table_progress.late_rows IS 'late rows so far';
 COMMENT ON COLUMN anomaly.table_progress.dead_letters IS 'dead letters of this table alone so far';

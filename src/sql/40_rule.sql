@@ -14,6 +14,7 @@ CREATE TABLE anomaly.rule (
     function       text NOT NULL,
     result         text NOT NULL CHECK (result IN ('boolean', 'text', 'finding')),
     evaluate       text NOT NULL CHECK (evaluate IN ('close', 'update')),
+    search_path    text NOT NULL,
     enabled        boolean NOT NULL DEFAULT true,
     created_at     timestamptz NOT NULL DEFAULT pg_catalog.now(),
     findings       bigint NOT NULL DEFAULT 0,
@@ -27,6 +28,7 @@ COMMENT ON COLUMN anomaly.rule.relid IS 'the continuous table';
 COMMENT ON COLUMN anomaly.rule.function IS 'the function, qualified and quoted';
 COMMENT ON COLUMN anomaly.rule.result IS 'what the function returns: boolean, text (NULL: fine) or finding';
 COMMENT ON COLUMN anomaly.rule.evaluate IS 'close: when a window is final; update: on every change of a row';
+COMMENT ON COLUMN anomaly.rule.search_path IS 'the search_path in force when it was created: the function is run under it';
 COMMENT ON COLUMN anomaly.rule.enabled IS 'whether it is evaluated';
 COMMENT ON COLUMN anomaly.rule.created_at IS 'when it was created';
 COMMENT ON COLUMN anomaly.rule.findings IS 'findings so far';

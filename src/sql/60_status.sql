@@ -40,8 +40,8 @@ SELECT s.stream,
        CASE WHEN s.paused OR d.paused THEN 'paused' ELSE coalesce(w.state, 'starting') END AS state,
        w.worker_pid,
        w.started_at,
-       coalesce(w.messages, 0) AS messages,
-       coalesce(w.bytes, 0) AS bytes,
+       t.messages,
+       t.bytes,
        coalesce(w.message_rate, 0) AS message_rate,
        w.lag,
        t.late_rows,
@@ -54,7 +54,9 @@ JOIN pg_catalog.pg_class c ON c.oid = s.stream
 CROSS JOIN (SELECT anomaly.database_is_paused() AS paused) d
 LEFT JOIN anomaly.stream_workers() w ON w.stream = s.stream
 CROSS JOIN LATERAL (
-    SELECT coalesce(sum(p.late_rows), 0)::bigint AS late_rows,
+    SELECT coalesce(max(p.messages), 0) AS messages,
+           coalesce(max(p.bytes), 0) AS bytes,
+           coalesce(sum(p.late_rows), 0)::bigint AS late_rows,
            (array_agg(p.last_error ORDER BY p.last_error_at DESC) FILTER (WHERE p.failures > 0))[1] AS last_error,
            max(p.last_error_at) FILTER (WHERE p.failures > 0) AS last_error_at
     FROM anomaly.continuous_table k JOIN anomaly.table_progress p USING (relid)
@@ -65,7 +67,7 @@ COMMENT ON COLUMN anomaly.stream_status.stream IS 'the foreign table';
 COMMENT ON COLUMN anomaly.stream_status.state IS 'starting, running, paused, failing, unreachable (the broker), waiting for a lock';
 COMMENT ON COLUMN anomaly.stream_status.worker_pid IS 'process of its worker, NULL: none now';
 COMMENT ON COLUMN anomaly.stream_status.started_at IS 'when that worker started';
-COMMENT ON COLUMN anomaly.stream_status.messages IS 'messages that worker has taken in so far';
+COMMENT ON COLUMN anomaly.stream_status.messages IS 'messages read so far, good and bad, by the table that has read most';
 COMMENT ON COLUMN anomaly.stream_status.bytes IS 'their size in bytes';
 COMMENT ON COLUMN anomaly.stream_status.message_rate IS 'messages a second over the last seconds';
 COMMENT ON COLUMN anomaly.stream_status.lag IS 'messages known to lie ahead in all partitions, NULL: not known';
