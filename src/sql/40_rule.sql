@@ -7,6 +7,10 @@ CREATE TYPE anomaly.finding AS (
     message   text
 );
 COMMENT ON TYPE anomaly.finding IS 'what a rule function returns: severity, value, threshold it was held against, message for people';
+COMMENT ON COLUMN anomaly.finding.severity IS 'how bad: any word, such as warning';
+COMMENT ON COLUMN anomaly.finding.value IS 'the value that was judged';
+COMMENT ON COLUMN anomaly.finding.threshold IS 'what it was held against';
+COMMENT ON COLUMN anomaly.finding.message IS 'a sentence for people';
 
 CREATE TABLE anomaly.rule (
     name           text PRIMARY KEY,
