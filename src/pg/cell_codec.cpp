@@ -1,6 +1,4 @@
 // Datums to core's cells and back.
-#include <bit>
-
 #include "pg/cell_codec.h"
 
 namespace anomaly::pg {
@@ -118,9 +116,9 @@ Datum datum_from_cells(const CellType& type, const uint64_t* cells) {
         case Type::kInt8:
             return Int64GetDatum(integer);
         case Type::kFloat4:
-            return Float4GetDatum(static_cast<float4>(std::bit_cast<double>(cells[0])));
+            return Float4GetDatum(static_cast<float4>(__builtin_bit_cast(double, cells[0])));
         case Type::kFloat8:
-            return Float8GetDatum(std::bit_cast<double>(cells[0]));
+            return Float8GetDatum(__builtin_bit_cast(double, cells[0]));
         case Type::kText:
             return PointerGetDatum(cstring_to_text_with_len(reinterpret_cast<const char*>(cells[0]),
                                                             static_cast<int>(cells[1])));
@@ -158,10 +156,10 @@ void cells_from_datum(const CellType& type, Datum value, uint64_t* cells) {
             cells[0] = cell_of_int(DatumGetInt64(value));
             return;
         case Type::kFloat4:
-            cells[0] = std::bit_cast<uint64_t>(static_cast<double>(DatumGetFloat4(value)));
+            cells[0] = __builtin_bit_cast(uint64_t, static_cast<double>(DatumGetFloat4(value)));
             return;
         case Type::kFloat8:
-            cells[0] = std::bit_cast<uint64_t>(DatumGetFloat8(value));
+            cells[0] = __builtin_bit_cast(uint64_t, DatumGetFloat8(value));
             return;
         case Type::kText: {
             const text* flat = DatumGetTextPP(value);

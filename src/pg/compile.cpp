@@ -1,8 +1,6 @@
 // One walk over the expression that appends core's nodes in post-order. Each function returns the
 // number of the node that holds the value, or kNotNative: then the whole expression is left to
 // PostgreSQL.
-#include <bit>
-
 #include "pg/compile.h"
 
 #include "pg/cell_codec.h"
@@ -88,7 +86,7 @@ int append_constant(Compiler* compiler, Type type, Datum value, bool is_null) {
         node.text = reinterpret_cast<const char*>(cells[0]);
         node.text_size = static_cast<int32_t>(cells[1]);
     } else if (type == Type::kFloat4 || type == Type::kFloat8) {
-        node.float_value = std::bit_cast<double>(cells[0]);
+        node.float_value = __builtin_bit_cast(double, cells[0]);
     } else {
         node.int_value = static_cast<int64_t>(cells[0]);
     }
