@@ -12,7 +12,6 @@ constexpr int64_t kDaySeconds = 86400;
 constexpr int64_t kDaysTo2000 = 10957;  // from 1970
 
 std::string utc_text(int64_t time_us) {
-    using namespace std::chrono;
     int64_t seconds = time_us / kSecondUs - (time_us % kSecondUs < 0 ? 1 : 0);
     int64_t day = seconds / kDaySeconds - (seconds % kDaySeconds < 0 ? 1 : 0);
     int64_t second = seconds - day * kDaySeconds;
@@ -20,7 +19,7 @@ std::string utc_text(int64_t time_us) {
     // The calendar of <chrono> ends with the year 32767.
     constexpr int64_t kLastDay = 11248737;
     if (day + kDaysTo2000 > kLastDay) return "after the year 32767";
-    year_month_day date{sys_days{days{since_1970}}};
+    std::chrono::year_month_day date{std::chrono::sys_days{std::chrono::days{since_1970}}};
     char text[64];
     std::snprintf(text, sizeof text, "%d-%02u-%02u %02d:%02d:%02d UTC",
                   static_cast<int>(date.year()), static_cast<unsigned>(date.month()),

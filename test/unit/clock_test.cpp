@@ -148,6 +148,32 @@ TEST(Watermark, AnOutageIsNotSilence) {
     EXPECT_NEAR(static_cast<double>(w.watermark()), 95 + 18, 3.5);
 }
 
+TEST(Watermark, OutagesAddUpToNoSilence) {
+    World w(1);
+    w.message(0, 100);
+    w.eof(0);
+    for (int i = 0; i < 20; i++) {
+        w.source.broker_down();
+        for (int s = 0; s < 60; s++) w.run(1);  // the worker goes on turning
+        w.source.broker_up();
+        w.eof(0);
+    }
+    EXPECT_EQ(w.watermark(), 95);
+    EXPECT_EQ(w.source.silence_us(), 0);
+}
+
+TEST(Watermark, OneConfirmationVouchesForOneQuantumAtMost) {
+    World w(1);
+    w.message(0, 100);
+    w.eof(0);
+    for (int s = 0; s < 100; s++) {
+        w.now += kSecond;
+        w.source.tick(w.now);
+    }
+    w.eof(0);
+    EXPECT_EQ(w.source.silence_us(), kIdle / 4 + SourceClock::kSlackUs);
+}
+
 TEST(Watermark, ABrokerThatHangsProvesNothing) {
     World w(1);
     w.message(0, 100);
