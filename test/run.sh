@@ -35,7 +35,7 @@ clean_up() {
 prepare_database() {
     if [[ -e $work_dir/tree ]]; then return; fi
     build_extension
-    build_native release
+    build_native release mock_broker generate
     install_private
     mkdir -p "$work_dir/tree" "$work_dir/bin"
     tar -C "$root_dir" --exclude=./build --exclude=./.git -cf - . | tar -C "$work_dir/tree" -xf -
