@@ -31,9 +31,6 @@ void define_batch_settings() {
     define_int("anomaly.commit_rows", "Messages between two commits, at most.",
                "Counted over the batches of one stream.", &settings.commit_rows, 200000, 1,
                100000000, PGC_SIGHUP, 0);
-    define_int("anomaly.memory_per_stream", "Memory of one stream worker's buffers and state.",
-               "At this size the stream commits, and then waits, rather than grow.",
-               &settings.memory_per_stream_mb, 256, 16, 1024 * 1024, PGC_SIGHUP, GUC_UNIT_MB);
 }
 
 }  // namespace

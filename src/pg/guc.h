@@ -13,7 +13,6 @@ struct Settings {
     int batch_kb;
     int commit_interval_ms;
     int commit_rows;
-    int memory_per_stream_mb;
     int rule_time_limit_ms;
     int max_streams;
     int peek_time_limit_ms;

@@ -217,7 +217,6 @@ bool work(StreamRun* run, bool* busy) {
 // Reads until the catalog changes (true: load it again) or the extension is gone (false).
 bool run_until_reload(StreamRun* run) {
     if (!open_readers(run)) return false;
-    publish_state(StreamState::kRunning);
     for (;;) {
         CHECK_FOR_INTERRUPTS();
         if (take_reload_request()) return true;

@@ -8,6 +8,7 @@
 #include "pg/call.h"
 #include "pg/contain.h"
 #include "pg/message_judge.h"
+#include "pg/pinned_settings.h"
 
 namespace anomaly::pg {
 
@@ -16,12 +17,17 @@ namespace {
 constexpr int32 kStreamItself = -1;  // Request::table of a generated column
 constexpr int kMaxCells = 3;
 
+// What a message says does not depend on whose session reads it: times without a zone are UTC.
+constexpr char kStreamSettings[] =
+    "{\"TimeZone\": \"UTC\", \"DateStyle\": \"ISO, MDY\", \"IntervalStyle\": \"postgres\"}";
+
 struct Expression {
     int32 table;
     int32 number;
     Index varno;
     Expr* expr;
     CellType type;
+    EvaluationTerms terms;
 };
 
 }  // namespace
@@ -47,8 +53,12 @@ Expression find_expression(const Referee* referee, int32 table, int32 number) {
     const StreamDefinition* stream = referee->stream;
     if (table == kStreamItself && number >= 0 && number < stream->spec.column_count &&
         stream->generated[number] != NULL) {
-        return {table, number, 1, reinterpret_cast<Expr*>(stream->generated[number]),
-                stream->types[number]};
+        return {table,
+                number,
+                1,
+                reinterpret_cast<Expr*>(stream->generated[number]),
+                stream->types[number],
+                {referee->userid, kStreamSettings}};
     }
     ListCell* cell;
     foreach (cell, referee->expressions) {
@@ -184,8 +194,17 @@ void reject_row(Referee* referee, const char* reason) {
     check(bridge::ingest_reject(referee->ingest, row, reason));
 }
 
+EvaluationTerms terms_of_request(const Referee* referee) {
+    if (referee->request.need == bridge::Need::kDecode) {
+        return {referee->userid, kStreamSettings};
+    }
+    return find_expression(referee, referee->request.table, referee->request.expression).terms;
+}
+
 // Runs as the owner, and as nothing more.
 void answer_request(Referee* referee) {
+    const EvaluationTerms terms = terms_of_request(referee);
+    const int nest_level = apply_settings(terms.settings);
     Oid caller;
     int security_context;
     GetUserIdAndSecContext(&caller, &security_context);
@@ -195,8 +214,8 @@ void answer_request(Referee* referee) {
             AllocSetContextCreate(referee->context, "anomaly referee", ALLOCSET_DEFAULT_SIZES);
         const MemoryContext outer = MemoryContextSwitchTo(referee->run_context);
         char reason[kReasonBytesMax];
-        SetUserIdAndSecContext(referee->userid, security_context | SECURITY_LOCAL_USERID_CHANGE |
-                                                    SECURITY_RESTRICTED_OPERATION);
+        SetUserIdAndSecContext(terms.userid, security_context | SECURITY_LOCAL_USERID_CHANGE |
+                                                 SECURITY_RESTRICTED_OPERATION);
         const bool done = contain(answer_rows, referee, &referee->in_row, reason);
         SetUserIdAndSecContext(caller, security_context);
         if (!done) {
@@ -207,6 +226,7 @@ void answer_request(Referee* referee) {
         MemoryContextDelete(referee->run_context);
         CHECK_FOR_INTERRUPTS();
     }
+    AtEOXact_GUC(true, nest_level);
 }
 
 }  // namespace
@@ -222,12 +242,16 @@ Referee* referee_create(const StreamDefinition* stream, Oid userid, MemoryContex
 }
 
 void referee_add_expression(Referee* referee, int32 table, int32 expression, const Expr* expr,
-                            Index stream_varno) {
+                            Index stream_varno, const EvaluationTerms& terms) {
     const MemoryContext caller = MemoryContextSwitchTo(referee->expression_context);
     const Node* node = reinterpret_cast<const Node*>(expr);
     Expression* entry = static_cast<Expression*>(palloc(sizeof(Expression)));
-    *entry = {table, expression, stream_varno, static_cast<Expr*>(copyObjectImpl(expr)),
-              cell_type(exprType(node), exprTypmod(node))};
+    *entry = {table,
+              expression,
+              stream_varno,
+              static_cast<Expr*>(copyObjectImpl(expr)),
+              cell_type(exprType(node), exprTypmod(node)),
+              {terms.userid, pstrdup(terms.settings)}};
     referee->expressions = lappend(referee->expressions, entry);
     MemoryContextSwitchTo(caller);
 }

@@ -14,13 +14,20 @@ namespace anomaly::pg {
 
 struct Referee;
 
-// The definition must outlive the referee, which lives in `context`. Everything is evaluated as
-// `userid`, security-restricted. Knows the stream's generated columns already.
+// Whose rights an expression is evaluated with, and under which settings (json, pinned_settings.h).
+struct EvaluationTerms {
+    Oid userid;
+    const char* settings;
+};
+
+// The definition must outlive the referee, which lives in `context`. Messages and generated columns
+// are judged as `userid`, security-restricted, times without a zone as UTC. Knows the stream's
+// generated columns already.
 Referee* referee_create(const StreamDefinition* stream, Oid userid, MemoryContext context);
 
 // An expression of a table, numbered as in bridge/ingest.h; Vars of `stream_varno`. Copied.
 void referee_add_expression(Referee* referee, int32 table, int32 expression, const Expr* expr,
-                            Index stream_varno);
+                            Index stream_varno, const EvaluationTerms& terms);
 // After ingest_join or ingest_remove_table: forgets the expressions of all tables.
 void referee_clear_expressions(Referee* referee);
 

@@ -21,6 +21,7 @@ bridge::IngestOptions ingest_options(const StreamDefinition* definition) {
     options.properties = definition->properties;
     options.property_count = definition->property_count;
     options.batch_rows = settings.batch_rows;
+    options.database_is_utf8 = GetDatabaseEncoding() == PG_UTF8;
     options.batch_bytes = static_cast<int64_t>(settings.batch_kb) * 1024;
     return options;
 }
@@ -41,7 +42,7 @@ void add_expressions(RunReader* reader, const RunTable* table) {
         const Expr* expr = expression_at(table->definition, e);
         if (expr == NULL) continue;
         referee_add_expression(reader->referee, table->index, e, expr,
-                               table->definition->stream_varno);
+                               table->definition->stream_varno, {table->owner, table->settings});
     }
 }
 

@@ -72,10 +72,9 @@ Startup parse_startup(const char* text) {
     }
     if (text[0] == '{') return parse_offsets(text);
     if (text[0] < '0' || text[0] > '9') invalid_startup(text);
-    startup.kind = StartupKind::kTime;
-    startup.time = DatumGetTimestampTz(DirectFunctionCall3(
-        timestamptz_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
-    return startup;
+    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                    errmsg("startup at a time is not supported yet"),
+                    errhint("Give the offsets: startup '{\"0\": 1200, \"1\": 1180}'.")));
 }
 
 }  // namespace anomaly::pg

@@ -13,13 +13,11 @@ namespace anomaly::pg {
 enum class StartupKind : uint8_t {
     kEarliest,
     kLatest,   // the ends of the topic, to be resolved once and stored
-    kTime,     // the first message with Kafka's timestamp at or after `time`
     kOffsets,  // `partitions`; others from their beginning
 };
 
 struct Startup {
     StartupKind kind;
-    TimestampTz time;
     const PartitionProgress* partitions;
     int partition_count;
 };
@@ -50,7 +48,7 @@ bool is_stream(Oid relation);
 // Is the expression the stream's event_time column?
 bool is_event_time_column(Oid stream, Index stream_varno, const Node* expr);
 
-// A startup position as the option gives it: earliest, latest, a timestamp with time zone, or a
+// A startup position as the option gives it: earliest, latest, or a
 // JSON object of partitions and offsets such as '{"0": 12, "1": 5}'. Raises an error.
 Startup parse_startup(const char* text);
 

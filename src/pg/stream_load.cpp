@@ -34,7 +34,8 @@ void load_table(StreamRun* run, const SPITupleTable* rows, uint64 row) {
     const MemoryContext spi_context = MemoryContextSwitchTo(run->context);
     table->emit_on_close = strcmp(text_or_null(rows, row, 3), "close") == 0;
     table->start = text_or_null(rows, row, 5);
-    const int nest_level = apply_settings(text_or_null(rows, row, 6));
+    table->settings = text_or_null(rows, row, 6);
+    const int nest_level = apply_settings(table->settings);
     table->definition = parse_definition(text_or_null(rows, row, 2));
     const int64 lateness_us = interval_us(value_of(rows, row, 4, &is_null));
     table->spec =

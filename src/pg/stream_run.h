@@ -17,6 +17,7 @@ struct RunTable {
     Oid relid;
     Oid owner;
     TableDefinition* definition;
+    const char* settings;  // in force when it was created, as json
     TableSpec* spec;
     bool emit_on_close;
     const char* start;       // option anomaly.start, NULL: the stream's startup
