@@ -69,7 +69,7 @@ type_in() {
 
 start_broker() {
     start broker "$work_dir/bin/mock_broker" --topic "$topic" --partitions 2
-    until_true 20 grep -q '^bootstrap.servers=' "$work_dir/broker.log" ||
+    until_true 20 grep -qs '^bootstrap.servers=' "$work_dir/broker.log" ||
         die "the broker did not start" "$(tail -n 5 "$work_dir/broker.log")"
     bootstrap=$(sed -n 's/^bootstrap.servers=//p' "$work_dir/broker.log")
     note "an embedded Kafka broker is at $bootstrap"
