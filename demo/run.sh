@@ -81,13 +81,13 @@ start_generator() {
         --start-ms "$2" --step-us "$1" --rate "$3" --count "$4"
 }
 
-# Waits until so many windows more than now have been judged.
+# Waits until so many windows more than now are final. Time in a table begins with its first message.
 windows_later() {
-    local judged
-    judged=$(psql_demo -Atc "SELECT coalesce(extract(epoch FROM max(watermark)), 0)::bigint
-        FROM anomaly.table_progress WHERE relid = 'cpu_agg'::regclass")
-    until_true 60 is_true "SELECT extract(epoch FROM max(watermark)) >= $judged + 30 * $1
-        FROM anomaly.table_progress WHERE relid = 'cpu_agg'::regclass" ||
+    local now="SELECT extract(epoch FROM max(watermark))::bigint FROM anomaly.table_progress
+        WHERE relid = 'cpu_agg'::regclass" before
+    until_true 60 is_true "SELECT ($now) IS NOT NULL" || die "no message has come for a minute"
+    before=$(psql_demo -Atc "$now")
+    until_true 60 is_true "SELECT ($now) >= $before + 30 * $1" ||
         die "no window has closed for a minute"
 }
 
@@ -140,21 +140,25 @@ tell_story() {
 
 # A window has up to 30 alerts, one for each CPU: shows the first of each host and counts the rest.
 summary() {
-    awk '
-        /^NOTIFY/ { flush_rest(); delete hosts; print "    | " $0; fflush(); next }
-        /^ALERT/ {
-            match($0, /host:[a-z0-9]+/)
-            host = substr($0, RSTART, RLENGTH)
-            if (hosts[host]++) rest++; else print "    | " $0
-            fflush()
-            next
-        }
-        { print "    | " $0; fflush() }
-        function flush_rest() {
-            if (rest) print "    |         and " rest " more of the same hosts"
-            rest = 0
-        }
-        END { flush_rest() }'
+    local line host rest=0
+    local -A seen=()
+    while IFS= read -r line; do
+        case $line in
+            ALERT*)
+                host=${line#*host:} host=${host%% *}
+                if [[ -n ${seen[$host]-} ]]; then
+                    rest=$((rest + 1))
+                    continue
+                fi
+                seen[$host]=1
+                ;;
+            NOTIFY*)
+                if ((rest > 0)); then echo "    |         and $rest more of the same hosts"; fi
+                rest=0 seen=()
+                ;;
+        esac
+        echo "    | $line"
+    done
 }
 
 ending() {
