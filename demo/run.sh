@@ -75,13 +75,18 @@ start_broker() {
     note "an embedded Kafka broker is at $bootstrap"
 }
 
-# generate STEP_US START_MS RATE COUNT
+# start_generator STEP_US START_MS RATE COUNT: in place of the one that runs, if there is one.
 start_generator() {
+    if [[ -n ${generator-} ]]; then
+        kill -TERM -- "-$generator" 2>/dev/null || true
+        wait "$generator" || true
+    fi
     start generator "$work_dir/bin/generate" --brokers "$bootstrap" --topic "$topic" \
         --start-ms "$2" --step-us "$1" --rate "$3" --count "$4"
+    generator=$!
 }
 
-# Waits until so many windows more than now are final. Time in a table begins with its first message.
+# Waits until so many windows more than now are final. A table has no time before its first message.
 windows_later() {
     local now="SELECT extract(epoch FROM max(watermark))::bigint FROM anomaly.table_progress
         WHERE relid = 'cpu_agg'::regclass" before

@@ -95,9 +95,11 @@ main() {
     git -C "$root_dir" archive HEAD | tar -C "$tree/home/anomaly" -xf -
     note "$(git -C "$root_dir" log -1 --format='%h %s')"
 
+    local parts=("$@")
     for log in demo test; do
         if [[ $what != all && $what != "$log" ]]; then continue; fi
         say "$log/run.sh on $suite (also in $cache/$suite-$log.log)"
+        if [[ $log == demo ]]; then set --; else set -- "${parts[@]}"; fi
         inside "$tree" bash "$log/run.sh" "$@" 2>&1 | tee "$cache/$suite-$log.log" || result=1
         if ls "$tree"/var/lib/postgresql/*/main >/dev/null 2>&1; then
             note "a cluster \"main\" was made, which nobody asked for"

@@ -35,7 +35,8 @@ as_root() {
 # Runs a command as the account that runs PostgreSQL, in work_dir (see tools/server.sh).
 as_runner() {
     if [[ $EUID -eq 0 ]]; then
-        (cd "$work_dir" && HOME=$work_dir exec runuser -u "$runner" -- "$@")
+        (cd "$work_dir" && HOME=$work_dir exec setpriv --reuid="$runner" --regid="$runner" \
+            --init-groups -- "$@")
     else
         (cd "$work_dir" && exec "$@")
     fi
