@@ -1,6 +1,8 @@
 // Composes the query of a rule:
-//   SELECT x.ordinal, <labels>, <window>, <message>, f.severity, ...
-//   FROM anomaly_changes x, LATERAL rule(ROW(x.a, x.b, ...)::schema.table) f WHERE <closed>
+//   SELECT * FROM (SELECT x.ordinal, <labels>, <window>, <message>, f.severity, ...
+//     FROM anomaly_changes x, LATERAL rule(ROW(x.a, x.b, ...)::schema.table) f WHERE <closed>
+//     LIMIT <one more than allowed>) q ORDER BY 1
+// The limit is inside: a rule without measure is not to be sorted to its end first.
 #include "pg/rule_query.h"
 
 #include "pg/table_writer.h"
@@ -105,7 +107,7 @@ char* make_rule_query(Oid table_oid, const TableDefinition* definition, const ch
     append_call(&call, table, definition, function);
     StringInfoData query;
     initStringInfo(&query);
-    appendStringInfo(&query, "SELECT x.%s, ", quote_identifier(kOrdinalColumn));
+    appendStringInfo(&query, "SELECT * FROM (SELECT x.%s, ", quote_identifier(kOrdinalColumn));
     append_series(&query, table, definition);
     appendStringInfoString(&query, ", ");
     append_window(&query, table, definition);
@@ -126,7 +128,7 @@ char* make_rule_query(Oid table_oid, const TableDefinition* definition, const ch
                                " AND NOT (f.severity IS NULL AND f.value IS NULL AND "
                                "f.threshold IS NULL AND f.message IS NULL)");
     }
-    appendStringInfoString(&query, " ORDER BY 1");
+    appendStringInfo(&query, " LIMIT %d) AS q ORDER BY 1", kMaxFindings + 1);
     table_close(table, NoLock);
     return query.data;
 }

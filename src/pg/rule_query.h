@@ -6,6 +6,9 @@
 
 namespace anomaly::pg {
 
+// A rule may find this many things in one commit; one more is an error of the rule.
+constexpr int kMaxFindings = 10000;
+
 // Its columns, in order.
 enum RuleQueryColumn {
     kRuleOrdinal = 1,

@@ -10,9 +10,6 @@ namespace anomaly::pg {
 
 namespace {
 
-// A rule may find this many things in one commit; the rest is an error of the rule.
-constexpr uint64 kMaxFindings = 10000;
-
 constexpr int kCancelAgainMs = 100;
 
 struct Rule {
@@ -173,15 +170,14 @@ void evaluate_step(void* opaque) {
                       GUC_ACTION_SAVE, true, 0, false);
     prepare_rule(evaluation->set, evaluation->rule);
     PushActiveSnapshot(GetTransactionSnapshot());
-    const int result = SPI_execute_plan(evaluation->rule->plan, NULL, NULL, true, kMaxFindings + 1);
+    const int result = SPI_execute_plan(evaluation->rule->plan, NULL, NULL, true, 0);
     PopActiveSnapshot();
     if (result != SPI_OK_SELECT) {
         elog(ERROR, "unexpected result %s of a rule", SPI_result_code_string(result));
     }
     if (SPI_processed > kMaxFindings) {
         ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-                        errmsg("rule found more than %llu things in one commit",
-                               static_cast<unsigned long long>(kMaxFindings))));
+                        errmsg("rule found more than %d things in one commit", kMaxFindings)));
     }
     take_findings(evaluation);
     AtEOXact_GUC(true, nest_level);

@@ -9,9 +9,10 @@ use Exporter qw(import);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes ();
 
 our @EXPORT_OK = qw(cluster create_server create_stream create_cpu_tables create_rule wait_until
-  wait_for_messages same_rows consume load_plain check_oracle worker_pids program);
+  wait_for_messages same_rows consume load_plain check_oracle worker_pids kill_server program);
 
 # The seed's two continuous tables. %s is the stream, or a plain table with the same messages.
 our %definition = (
@@ -207,6 +208,43 @@ sub worker_pids
     my ($node, $kind) = @_;
     return split /\n/, $node->safe_psql('postgres',
         "SELECT pid FROM pg_stat_activity WHERE backend_type ~ 'anomaly.*$kind' ORDER BY pid");
+}
+
+# The server loses its power: the postmaster and all its children at once, none of whom gets to
+# write anything more. start() brings it back.
+sub kill_server
+{
+    my ($node) = @_;
+    my $postmaster = $node->{_pid};
+    kill('STOP', $postmaster);    # so that it has no more children than these
+    my @processes = ($postmaster, _children_of($postmaster));
+    kill('KILL', @processes);
+    for my $attempt (1 .. 3000)
+    {
+        last unless grep { _is_alive($_) } @processes;
+        BAIL_OUT('a killed server does not end') if $attempt == 3000;
+        Time::HiRes::usleep(10_000);
+    }
+    # Where nobody reaps orphans, the dead postmaster's number still looks taken.
+    unlink($node->data_dir . '/postmaster.pid',
+        $node->host . '/.s.PGSQL.' . $node->port . '.lock');
+    $node->{_pid} = undef;
+    return;
+}
+
+sub _children_of
+{
+    my ($parent) = @_;
+    return grep { defined } map { /^\s*(\d+)\s+(\d+)$/ && $2 == $parent ? $1 : undef }
+      split /\n/, scalar `ps -e -o pid= -o ppid=`;
+}
+
+# A zombie is not.
+sub _is_alive
+{
+    my ($pid) = @_;
+    my $state = `ps -o stat= -p $pid`;
+    return $state ne '' && $state !~ /^Z/;
 }
 
 # Path of a program that CMake built: mock_broker, generate.

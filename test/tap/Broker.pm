@@ -195,6 +195,8 @@ sub DESTROY
     my ($self) = @_;
     # A child of the test that ends is not the test.
     return if ($self->{owner} // 0) != $$;
+    # END has been here before.
+    return unless exists $alive{ 0 + $self };
     delete $alive{ 0 + $self };
     local ($?, $@, $!);
     eval { $self->stop_generate };
