@@ -28,6 +28,13 @@ void check_select_right(const TableDefinition* definition) {
     }
 }
 
+// Done here only for its errors: what the worker could not maintain is refused now.
+void check_maintained(const TableDefinition* definition, bool emit_on_close) {
+    bool used[MaxHeapAttributeNumber] = {};
+    mark_used_columns(definition, used);
+    make_table_spec(definition, InvalidOid, emit_on_close, 0);
+}
+
 void run_utility(Node* statement, const char* query_string) {
     PlannedStmt* wrapper = makeNode(PlannedStmt);
     wrapper->commandType = CMD_UTILITY;
@@ -173,11 +180,26 @@ Oid make_guard(Oid table, const char* query_string) {
     return address.objectId;
 }
 
-void record_dependencies(Oid guard, const TableDefinition* definition) {
+void record_dependencies(Oid guard, Oid key_index, const TableDefinition* definition) {
     ObjectAddress myself;
     ObjectAddressSet(myself, TriggerRelationId, guard);
     recordDependencyOnExpr(&myself, reinterpret_cast<Node*>(definition->query), NIL,
                            DEPENDENCY_NORMAL);
+    if (!OidIsValid(key_index)) return;
+    ObjectAddress key;
+    ObjectAddressSet(key, RelationRelationId, key_index);
+    recordDependencyOn(&myself, &key, DEPENDENCY_NORMAL);
+}
+
+// Without its key the worker could not find the rows that it changes. A primary key is a
+// constraint, which ALTER TABLE does not drop; the index that stands in for one is kept by the
+// guard's dependency on it.
+Oid find_key_index(Oid table) {
+    Relation relation = table_open(table, AccessShareLock);
+    List* indexes = RelationGetIndexList(relation);
+    const Oid primary = relation->rd_pkindex;
+    table_close(relation, NoLock);
+    return indexes == NIL || OidIsValid(primary) ? InvalidOid : linitial_oid(indexes);
 }
 
 // All names qualified: the text means the same under any search_path.
@@ -188,6 +210,20 @@ char* qualified_text(Query* query) {
     char* text = pg_get_querydef(query, false);
     AtEOXact_GUC(true, nest_level);
     return text;
+}
+
+// Only a whole stream can be paused.
+void check_is_paused(Oid stream) {
+    const CatalogArgument argument = argument_oid(REGCLASSOID, stream);
+    if (catalog_select_int("SELECT 1::bigint FROM anomaly.stream WHERE stream = $1 AND paused",
+                           &argument, 1, 0) == 1) {
+        return;
+    }
+    ereport(ERROR,
+            (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+             errmsg("a continuous table WITH NO DATA needs a paused stream"),
+             errdetail("Stream \"%s\" feeds others and is not paused.", get_rel_name(stream)),
+             errhint("Call anomaly.pause before, and anomaly.resume when it is to go on.")));
 }
 
 void write_catalog(Oid table, const TableDefinition* definition, const ContinuousOptions* options,
@@ -210,10 +246,11 @@ void write_catalog(Oid table, const TableDefinition* definition, const Continuou
                     SPI_OK_INSERT);
     const CatalogArgument stream[] = {argument_oid(REGCLASSOID, definition->stream),
                                       argument_bool(paused)};
-    catalog_execute(
-        "INSERT INTO anomaly.stream (stream, paused) VALUES ($1, $2) "
-        "ON CONFLICT (stream) DO NOTHING",
-        stream, lengthof(stream), SPI_OK_INSERT);
+    const bool is_first = catalog_execute(
+                              "INSERT INTO anomaly.stream (stream, paused) VALUES ($1, $2) "
+                              "ON CONFLICT (stream) DO NOTHING",
+                              stream, lengthof(stream), SPI_OK_INSERT) > 0;
+    if (!is_first && paused) check_is_paused(definition->stream);
 }
 
 bool already_there(const IntoClause* into, bool if_not_exists) {
@@ -242,12 +279,11 @@ void create_continuous_table(const IntoClause* into, Query* query, bool if_not_e
                         errhint("Use tumble(event_time, size), or leave anomaly.emit out.")));
     }
     check_select_right(definition);
-    // Compiled here only for its errors: what cannot be maintained is refused now.
-    make_table_spec(definition, InvalidOid, options.emit_on_close, 0);
+    check_maintained(definition, options.emit_on_close);
     List* storage = with_fillfactor(options.storage, definition, options.emit_on_close);
     const Oid table = make_table(definition, into, storage, query_string);
     const Oid guard = make_guard(table, query_string);
-    record_dependencies(guard, definition);
+    record_dependencies(guard, find_key_index(table), definition);
     write_catalog(table, definition, &options, text, into->skipData);
     wake_stream_at_commit(definition->stream);
     if (completion != NULL) SetQueryCompletion(completion, CMDTAG_CREATE_TABLE_AS, 0);

@@ -52,6 +52,7 @@ void refuse_alter(Oid relation, const char* what, const char* why) {
                             kGuardTriggerName)));
 }
 
+constexpr const char kOnlyWorkerWrites[] = "Only its stream's worker writes it.";
 constexpr const char kColumnsFixed[] = "Its columns are those of its query.";
 constexpr const char kDataMustNotStop[] =
     "A constraint would let a message stop the stream; check the data in a rule instead.";
@@ -79,6 +80,11 @@ void check_alter_command(Oid relation, const AlterTableCmd* command) {
             refuse_alter(relation, "make unlogged",
                          "Its rows are committed together with its positions in the topic.");
             break;
+        case AT_DisableTrig:
+        case AT_EnableReplicaTrig:
+            if (strcmp(command->name, kGuardTriggerName) != 0) break;
+            refuse_alter(relation, "disable the guard of", kOnlyWorkerWrites);
+            break;
         default:
             break;
     }
@@ -103,6 +109,13 @@ void check_index(const IndexStmt* index) {
     if (!index->unique || index->relation == NULL) return;
     const Oid relation = RangeVarGetRelid(index->relation, NoLock, true);
     if (has_guard(relation)) refuse_alter(relation, "add a unique index to", kDataMustNotStop);
+}
+
+void check_rule(const RuleStmt* rule) {
+    const Oid relation = RangeVarGetRelid(rule->relation, NoLock, true);
+    if (!has_guard(relation)) return;
+    refuse_alter(relation, "add a rewrite rule to",
+                 "It would turn the worker's writes into something else; use a trigger.");
 }
 
 // ---- drops ----
@@ -199,6 +212,9 @@ bool handle_continuous_statement(PlannedStmt* statement, const char* query_strin
         case T_IndexStmt:
             check_index(castNode(IndexStmt, node));
             return false;
+        case T_RuleStmt:
+            check_rule(castNode(RuleStmt, node));
+            return false;
         default:
             return false;
     }
@@ -231,7 +247,7 @@ ANOMALY_FUNCTION(anomaly_guard) {
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                         errmsg("cannot change continuous table \"%s\"",
                                RelationGetRelationName(data->tg_relation)),
-                        errdetail("Only its stream's worker writes it."),
+                        errdetail("%s", kOnlyWorkerWrites),
                         errhint("DROP TRIGGER %s ON it makes it an ordinary table, with its rows.",
                                 kGuardTriggerName)));
     }

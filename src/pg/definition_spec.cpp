@@ -160,7 +160,8 @@ void mark_used_columns(const TableDefinition* definition, bool* used) {
             const int attribute = member + FirstLowInvalidHeapAttributeNumber;
             if (attribute <= 0) {
                 ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                                errmsg("a continuous table cannot use the whole row of a stream"),
+                                errmsg("a continuous table cannot use the whole row or a system "
+                                       "column of a stream"),
                                 errhint("Name the columns.")));
             }
             used[attribute - 1] = true;
