@@ -37,9 +37,7 @@ void startup() {
         shared->lock = &GetNamedLWLockTranche(kTrancheName)->lock;
         shared->slot_count = slot_count();
         ConditionVariableInit(&shared->left);
-        for (int i = 0; i < shared->slot_count; i++) {
-            ConditionVariableInit(&shared->slots[i].committed);
-        }
+        ConditionVariableInit(&shared->committed);
     }
     LWLockRelease(AddinShmemInitLock);
 }

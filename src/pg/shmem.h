@@ -81,7 +81,7 @@ void publish_figures(const StreamFigures& figures);
 bool publish_error(const char* text);
 // Whether wake_stream was called since the last time.
 bool take_reload_request();
-// Wakes whoever waits for a commit of this stream.
+// Wakes whoever waits for a commit.
 void broadcast_commit();
 
 // ---- for everybody ----
@@ -97,8 +97,9 @@ constexpr Oid kAllDatabases = OID_MAX;
 Oid take_told_database();
 void enter_launcher();
 
-// The variable that broadcast_commit wakes; NULL: no such stream is running.
-ConditionVariable* commit_variable(Oid database, Oid stream);
+// The variable that broadcast_commit wakes; one for all streams, since a stream that has no worker
+// just now is waited for too.
+ConditionVariable* commit_variable();
 // Copies the slots of a database's streams, at most `room`; returns their number.
 int view_streams(Oid database, WorkerView* out, int room);
 

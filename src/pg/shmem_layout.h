@@ -26,7 +26,6 @@ struct WorkerSlot {
     RatePoint newer;
     TimestampTz last_error_at;
     char last_error[sizeof(WorkerView::last_error)];
-    ConditionVariable committed;
 };
 
 struct Hold {
@@ -40,7 +39,8 @@ constexpr int kMaxTold = 64;
 struct SharedState {
     LWLock* lock;
     Latch* launcher;
-    ConditionVariable left;  // broadcast when a process has left its slot
+    ConditionVariable left;       // broadcast when a process has left its slot
+    ConditionVariable committed;  // broadcast when a stream worker has committed
     Hold holds[kMaxHolds];
     Oid told[kMaxTold];  // databases the launcher is to look at again
     int told_count;

@@ -116,7 +116,7 @@ bool take_reload_request() {
 }
 
 void broadcast_commit() {
-    ConditionVariableBroadcast(&current_slot()->committed);
+    ConditionVariableBroadcast(&shared->committed);
 }
 
 bool view_worker(WorkerKey key, WorkerView* out) {
@@ -156,11 +156,8 @@ int view_streams(Oid database, WorkerView* out, int room) {
     return count;
 }
 
-ConditionVariable* commit_variable(Oid database, Oid stream) {
-    LWLockAcquire(shared->lock, LW_SHARED);
-    WorkerSlot* slot = find_slot({database, stream});
-    LWLockRelease(shared->lock);
-    return slot == NULL ? NULL : &slot->committed;
+ConditionVariable* commit_variable() {
+    return &shared->committed;
 }
 
 void wake_manager(Oid database) {

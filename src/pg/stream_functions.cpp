@@ -88,19 +88,6 @@ bool all_tables_there(Oid stream, const Ends* ends) {
     return behind == 0;
 }
 
-// Sleeps until the worker commits, or a short while: a worker that is just starting has no
-// variable yet, and one that goes away takes its wake-ups along.
-void wait_for_commit(Oid stream, TimestampTz deadline) {
-    constexpr int kLookAgainMs = 200;
-    ConditionVariable* variable = commit_variable(MyDatabaseId, stream);
-    const int limit_ms = Min(remaining_ms(deadline), kLookAgainMs);
-    if (variable == NULL) {
-        wait_for_events(-1, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), limit_ms));
-    } else {
-        ConditionVariableTimedSleep(variable, limit_ms, PG_WAIT_EXTENSION);
-    }
-}
-
 void check_stream(Oid stream) {
     if (!is_stream(stream)) {
         ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -124,11 +111,10 @@ ANOMALY_FUNCTION(anomaly_wait_for_stream) {
         timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()), PG_GETARG_DATUM(1)));
     Ends ends = {};
     if (!ask_ends(load_stream(stream, NULL), deadline, &ends)) PG_RETURN_BOOL(false);
-    ConditionVariable* variable = commit_variable(MyDatabaseId, stream);
-    if (variable != NULL) ConditionVariablePrepareToSleep(variable);
+    ConditionVariablePrepareToSleep(commit_variable());
     bool there = all_tables_there(stream, &ends);
     while (!there && remaining_ms(deadline) > 0) {
-        wait_for_commit(stream, deadline);
+        ConditionVariableTimedSleep(commit_variable(), remaining_ms(deadline), PG_WAIT_EXTENSION);
         there = all_tables_there(stream, &ends);
     }
     ConditionVariableCancelSleep();
