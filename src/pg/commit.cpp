@@ -9,6 +9,7 @@
 #include "pg/progress.h"
 #include "pg/rule_set.h"
 #include "pg/shmem.h"
+#include "pg/start_mark.h"
 #include "pg/subtransaction.h"
 #include "pg/table_writer.h"
 
@@ -173,6 +174,7 @@ void write_all(Commit* commit) {
     }
     write_stream_records(commit, commit->reader->lost);
     SPI_connect();
+    clear_start_mark_in_commit(commit->run->stream);
     commit->event_count = write_events(commit->findings, &commit->last_seq);
     SPI_finish();
 }

@@ -6,6 +6,7 @@
 #include "pg/extension_lock.h"
 #include "pg/guc.h"
 #include "pg/shmem.h"
+#include "pg/start_mark.h"
 #include "pg/stream_run.h"
 #include "pg/wait.h"
 
@@ -224,7 +225,9 @@ bool run_until_reload(StreamRun* run) {
         if (!work(run, &busy)) return false;
         publish_run(run);
         if (now_us() >= notify_due_us()) notify_pending();
-        if (!busy) wait_for_work(run);
+        if (busy) continue;
+        if (!clear_start_mark(run->stream)) return false;
+        wait_for_work(run);
     }
 }
 
@@ -238,6 +241,7 @@ bool load(StreamRun* run) {
 }  // namespace
 
 void ingest_run(Oid stream) {
+    if (!set_start_mark(stream)) return;
     for (;;) {
         StreamRun run = {};
         run.stream = stream;

@@ -2,6 +2,7 @@
 #include "pg/manager_streams.h"
 
 #include "pg/backoff.h"
+#include "pg/start_mark.h"
 #include "pg/worker_session.h"
 
 namespace anomaly::pg {
@@ -100,7 +101,8 @@ TimestampTz step(Stream* stream, TimestampTz now) {
     return stream->backoff.retry_at > now ? stream->backoff.retry_at : INT64_MAX;
 }
 
-void want_stream(Oid oid) {
+// `not_before` is durable; the back-off in this process does not outlive a crash.
+void want_stream(Oid oid, TimestampTz not_before) {
     bool found = false;
     auto* stream = static_cast<Stream*>(hash_search(streams, &oid, HASH_ENTER, &found));
     if (!found) {
@@ -108,6 +110,7 @@ void want_stream(Oid oid) {
         stream->oid = oid;
     }
     stream->wanted = true;
+    if (not_before > stream->backoff.retry_at) stream->backoff.retry_at = not_before;
 }
 
 }  // namespace
@@ -130,16 +133,19 @@ int read_wanted_streams() {
     want_no_streams();
     SPI_connect();
     const int result = SPI_execute(
-        "SELECT DISTINCT t.stream::oid FROM anomaly.continuous_table t "
-        "JOIN pg_class c ON c.oid = t.stream "
-        "LEFT JOIN anomaly.stream s ON s.stream = t.stream WHERE s.paused IS NOT TRUE",
+        "SELECT s.stream::oid, s.unfinished_starts, s.started_at FROM anomaly.stream s "
+        "JOIN pg_class c ON c.oid = s.stream WHERE NOT s.paused AND EXISTS "
+        "(SELECT FROM anomaly.continuous_table t WHERE t.stream = s.stream)",
         true, 0);
     if (result != SPI_OK_SELECT) elog(ERROR, "cannot read the catalog of anomaly");
     const int count = static_cast<int>(SPI_processed);
     for (int i = 0; i < count; i++) {
-        bool is_null = false;
-        want_stream(DatumGetObjectId(
-            SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &is_null)));
+        Datum values[3];
+        bool nulls[3];
+        heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, nulls);
+        const TimestampTz started_at = nulls[2] ? 0 : DatumGetTimestampTz(values[2]);
+        want_stream(DatumGetObjectId(values[0]),
+                    next_start_after(DatumGetInt32(values[1]), started_at));
     }
     SPI_finish();
     return count;
