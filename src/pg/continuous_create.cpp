@@ -3,6 +3,7 @@
 
 #include "core/spec.h"
 #include "pg/catalog.h"
+#include "pg/continuous_dependencies.h"
 #include "pg/continuous_options.h"
 #include "pg/definition.h"
 #include "pg/pinned_settings.h"
@@ -180,28 +181,6 @@ Oid make_guard(Oid table, const char* query_string) {
     return address.objectId;
 }
 
-void record_dependencies(Oid guard, Oid key_index, const TableDefinition* definition) {
-    ObjectAddress myself;
-    ObjectAddressSet(myself, TriggerRelationId, guard);
-    recordDependencyOnExpr(&myself, reinterpret_cast<Node*>(definition->query), NIL,
-                           DEPENDENCY_NORMAL);
-    if (!OidIsValid(key_index)) return;
-    ObjectAddress key;
-    ObjectAddressSet(key, RelationRelationId, key_index);
-    recordDependencyOn(&myself, &key, DEPENDENCY_NORMAL);
-}
-
-// Without its key the worker could not find the rows that it changes. A primary key is a
-// constraint, which ALTER TABLE does not drop; the index that stands in for one is kept by the
-// guard's dependency on it.
-Oid find_key_index(Oid table) {
-    Relation relation = table_open(table, AccessShareLock);
-    List* indexes = RelationGetIndexList(relation);
-    const Oid primary = relation->rd_pkindex;
-    table_close(relation, NoLock);
-    return indexes == NIL || OidIsValid(primary) ? InvalidOid : linitial_oid(indexes);
-}
-
 // All names qualified: the text means the same under any search_path.
 char* qualified_text(Query* query) {
     const int nest_level = NewGUCNestLevel();
@@ -283,7 +262,7 @@ void create_continuous_table(const IntoClause* into, Query* query, bool if_not_e
     List* storage = with_fillfactor(options.storage, definition, options.emit_on_close);
     const Oid table = make_table(definition, into, storage, query_string);
     const Oid guard = make_guard(table, query_string);
-    record_dependencies(guard, find_key_index(table), definition);
+    record_dependencies(table, guard, definition);
     write_catalog(table, definition, &options, text, into->skipData);
     wake_stream_at_commit(definition->stream);
     if (completion != NULL) SetQueryCompletion(completion, CMDTAG_CREATE_TABLE_AS, 0);

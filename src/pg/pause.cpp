@@ -1,32 +1,19 @@
 // anomaly.pause and anomaly.resume: durable in anomaly.stream, acted on by the manager at commit.
 #include "pg/catalog.h"
+#include "pg/continuous_dependencies.h"
 #include "pg/identity.h"
 #include "pg/shmem.h"
+#include "pg/stream.h"
 #include "pg/wake.h"
 
 namespace anomaly::pg {
 
 namespace {
 
-constexpr char kWrapperName[] = "anomaly_kafka";
-
-bool is_stream(Oid relation) {
-    if (get_rel_relkind(relation) != RELKIND_FOREIGN_TABLE) return false;
-    const ForeignServer* server = GetForeignServer(GetForeignTable(relation)->serverid);
-    return strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, kWrapperName) == 0;
-}
-
 void require_own_stream(Oid relation) {
-    const char* name = get_rel_name(relation);
-    if (name == NULL || !is_stream(relation)) {
-        ereport(ERROR,
-                (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-                 errmsg("%s is not a stream", name == NULL ? "this" : quote_identifier(name)),
-                 errdetail("A stream is a foreign table of the foreign data wrapper %s.",
-                           kWrapperName)));
-    }
+    require_stream(relation);
     if (!owns_object(RelationRelationId, relation)) {
-        aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FOREIGN_TABLE, name);
+        aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FOREIGN_TABLE, get_rel_name(relation));
     }
 }
 
@@ -58,6 +45,7 @@ ANOMALY_FUNCTION(anomaly_resume) {
 ANOMALY_FUNCTION(anomaly_resume_copy) {
     anomaly::pg::require_shmem();
     anomaly::pg::write_identity();
+    anomaly::pg::rebuild_dependencies();
     anomaly::pg::wake_manager_at_commit();
     PG_RETURN_VOID();
 }

@@ -27,8 +27,8 @@ bool set_start_mark(Oid stream) {
     SPI_connect();
     if (run_plan(&update, &argument, 1, SPI_OK_UPDATE_RETURNING) == 1) {
         bool is_null = false;
-        const int starts = DatumGetInt32(
-            SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+        const int starts =
+            DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
         if (starts > kFreeStarts) {
             ereport(LOG, (errmsg("anomaly starts the worker of stream \"%s\", which ended %d times "
                                  "before it got anywhere",

@@ -1,6 +1,6 @@
-// A durable mark that a stream worker has started and not yet got anywhere. A crash takes the server
-// and all memory of it down; the mark stays, and keeps a message that crashes the worker from doing
-// so again and again at full speed.
+// A durable mark that a stream worker has started and not yet got anywhere. A crash takes the
+// server and all memory of it down; the mark stays, and keeps a message that crashes the worker
+// from doing so again and again at full speed.
 #pragma once
 
 #include "pg/pg.h"

@@ -177,6 +177,15 @@ bool is_stream(Oid relation) {
     return is_our_server(GetForeignServerIdByRelId(relation));
 }
 
+void require_stream(Oid relation) {
+    if (is_stream(relation)) return;
+    const char* name = get_rel_name(relation);
+    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                    errmsg("%s is not a stream", name == NULL ? "this" : quote_identifier(name)),
+                    errdetail("A stream is a foreign table of the foreign-data wrapper "
+                              "anomaly_kafka.")));
+}
+
 bool is_event_time_column(Oid stream, Index stream_varno, const Node* expr) {
     if (expr == NULL || !IsA(expr, Var)) return false;
     const Var* var = reinterpret_cast<const Var*>(expr);

@@ -44,6 +44,8 @@ StreamDefinition* load_stream(Oid foreign_table, const bool* used_columns);
 
 // Is this a foreign table of our wrapper?
 bool is_stream(Oid relation);
+// Raises an error unless it is.
+void require_stream(Oid relation);
 
 // Is the expression the stream's event_time column?
 bool is_event_time_column(Oid stream, Index stream_varno, const Node* expr);

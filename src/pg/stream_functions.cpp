@@ -89,12 +89,7 @@ bool all_tables_there(Oid stream, const Ends* ends) {
 }
 
 void check_stream(Oid stream) {
-    if (!is_stream(stream)) {
-        ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-                        errmsg("\"%s\" is not a stream", get_rel_name(stream)),
-                        errdetail("A stream is a foreign table of the foreign-data wrapper "
-                                  "anomaly_kafka.")));
-    }
+    require_stream(stream);
     const AclResult result = pg_class_aclcheck(stream, GetUserId(), ACL_SELECT);
     if (result != ACLCHECK_OK) {
         aclcheck_error(result, OBJECT_FOREIGN_TABLE, get_rel_name(stream));

@@ -1,0 +1,17 @@
+// What a continuous table depends on. Its guard trigger carries that: dropping the stream, a
+// function of the query or the key index with CASCADE drops the guard, and what is left is a plain
+// table with its rows.
+#pragma once
+
+#include "pg/definition.h"
+#include "pg/pg.h"
+
+namespace anomaly::pg {
+
+void record_dependencies(Oid table, Oid guard, const TableDefinition* definition);
+
+// pg_dump does not carry dependencies of this kind: records those that are missing, of all
+// continuous tables of the database.
+void rebuild_dependencies();
+
+}  // namespace anomaly::pg
