@@ -5,6 +5,7 @@
 #include "pg/event_log.h"
 #include "pg/extension_lock.h"
 #include "pg/guc.h"
+#include "pg/rule_set.h"
 #include "pg/shmem.h"
 #include "pg/start_mark.h"
 #include "pg/stream_run.h"
@@ -233,6 +234,7 @@ bool run_until_reload(StreamRun* run) {
 
 bool load(StreamRun* run) {
     if (!begin_extension_transaction()) return false;
+    disable_hopeless_rule();
     const bool loaded = load_run(run);
     end_extension_transaction();
     return loaded;

@@ -76,6 +76,9 @@ transaction.state.log.replication.factor=1
 transaction.state.log.num.partitions=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
+# A broker that was killed may come back when its session has ended, not before.
+broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=3000
 message.max.bytes=20000000
 log.cleaner.dedupe.buffer.size=2097152
 PROPERTIES
@@ -86,7 +89,7 @@ PROPERTIES
 
 launch() {
     local dir=$1
-    setsid java "-Xmx${ANOMALY_KAFKA_HEAP:-1g}" \
+    setsid java "-Xmx${ANOMALY_KAFKA_HEAP:-1g}" -XX:TieredStopAtLevel=1 -XX:+UseSerialGC \
         "-Dlog4j.configuration=file:$here/log4j.properties" -cp "$libs/*" \
         kafka.Kafka "$dir/server.properties" >> "$dir/log" 2>&1 < /dev/null &
     echo $! > "$dir/pid"

@@ -198,6 +198,23 @@ is((worker_pids($node, 'stream worker'))[0], $worker, 'the worker is the same al
 is($node->safe_psql('postgres', q{SELECT string_agg(DISTINCT state, ' ') FROM anomaly.table_status}),
     'running', 'no table has failed');
 
+# A rule that cannot be cancelled is the worst: it catches that, too.
+$node->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION swallows(c cpu_agg) RETURNS boolean LANGUAGE plpgsql AS $$
+  BEGIN
+    LOOP
+      BEGIN PERFORM pg_sleep(3600); EXCEPTION WHEN query_canceled THEN NULL; END;
+    END LOOP;
+  END $$;
+SELECT anomaly.drop_rule(f) FROM unnest('{counts, overdoes, raises, sleeps, writes}'::text[]) f;
+SELECT anomaly.create_rule('swallows', 'cpu_agg', 'swallows');
+SQL
+next_window();
+is($node->safe_psql('postgres', per_window(8)), '30 1', 'a rule that swallows its limit holds nobody');
+like($node->safe_psql('postgres', q{SELECT last_error FROM anomaly.rule WHERE name = 'swallows'}),
+    qr/did not end within 300 ms and could not be cancelled: disabled/, 'and the error is on it');
+$node->safe_psql('postgres', q{SELECT anomaly.drop_rule('swallows')});
+
 # ---- a client that is away for a while ----
 
 my $client = Listener->new($node);

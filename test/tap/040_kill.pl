@@ -77,12 +77,13 @@ $broker->start_generate(rate => 2000, seed => $seed % 1000, start_ms => 1_700_00
 my %done = map { $_ => 0 } keys %kill;
 for my $round (1 .. $kills)
 {
-    my $what = (qw(worker worker server server broker))[ int(rand(5)) ];
+    my $what = (qw(worker worker worker server server server broker))[ int(rand(7)) ];
     wait_for($worker);
     my $wanted = commits() + (0, 1, 2, 5, 12)[ int(rand(5)) ];
     wait_for("SELECT min(sequence) >= $wanted FROM anomaly.table_progress");
     read_events();
     wait_for($worker) if $what eq 'worker';
+    note("kill $round: $what, " . commits() . ' commits');
     $kill{$what}->();
     $done{$what}++;
 }
