@@ -9,6 +9,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../tools/common.sh"
 source "$root_dir/tools/packages.sh"
 source "$root_dir/tools/server.sh"
+source "$root_dir/tools/kafka.sh"
 
 counts=
 work_dir=
@@ -99,16 +100,6 @@ part_regress() {
     fi
     stop_cluster regress
     count "$good" "$bad"
-}
-
-# The jars of Apache Kafka: fetched once by whoever runs this, read by the account that tests.
-kafka_libraries() {
-    local kept=${ANOMALY_KAFKA_LIBS:-$HOME/.cache/anomaly/kafka-libs}
-    note "jars of Apache Kafka: $kept"
-    ANOMALY_KAFKA_LIBS=$kept quietly "$root_dir/build/log/kafka-libs.log" \
-        bash "$root_dir/test/kafka/real_kafka.sh" libs
-    cp -r "$kept" "$work_dir/kafka"
-    if [[ $EUID -eq 0 ]]; then chown -R "$runner:" "$work_dir/kafka"; fi
 }
 
 part_tap() {
