@@ -30,6 +30,8 @@ clean_up() {
         tail -n 30 "$work_dir/demo.log"
     fi
     stop_cluster demo
+    # A generator without its broker would try for a while to deliver what it has.
+    for group in "${groups[@]}"; do kill -KILL -- "-$group" 2>/dev/null || true; done
     rm -rf "$work_dir"
 }
 
