@@ -102,8 +102,7 @@ RuleSet* load_rules(Oid table, const TableDefinition* definition) {
         rule->on_close = strcmp(SPI_getvalue(rows->vals[i], rows->tupdesc, 4), "close") == 0;
         rule->search_path = SPI_getvalue(rows->vals[i], rows->tupdesc, 5);
         bool is_null = false;
-        rule->name_hash =
-            DatumGetInt64(SPI_getbinval(rows->vals[i], rows->tupdesc, 6, &is_null));
+        rule->name_hash = DatumGetInt64(SPI_getbinval(rows->vals[i], rows->tupdesc, 6, &is_null));
     }
     set->count = static_cast<int>(count);
     MemoryContextSwitchTo(spi_context);
@@ -252,10 +251,9 @@ void disable_hopeless_rule() {
     const CatalogArgument arguments[] = {argument_int8(culprit), argument_text(error)};
     SPI_connect();
     if (run_plan(&disable, arguments, lengthof(arguments), SPI_OK_UPDATE_RETURNING) > 0) {
-        ereport(LOG,
-                (errmsg("rule \"%s\" %s",
-                        SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1), error),
-                 errhint("Drop it with anomaly.drop_rule and create it again, mended.")));
+        ereport(LOG, (errmsg("rule \"%s\" %s",
+                             SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1), error),
+                      errhint("Drop it with anomaly.drop_rule and create it again, mended.")));
     }
     SPI_finish();
 }

@@ -37,7 +37,10 @@ sub equals
         "SELECT q::text FROM (@{[sprintf($definition{$name}, $source)]}) q", $title // $name);
 }
 
-sub readers { return 'SELECT readers FROM anomaly.stream_workers() WHERE stream = ' . "'$_[0]'::regclass" }
+sub readers
+{
+    return "SELECT readers FROM anomaly.stream_workers() WHERE stream = '$_[0]'::regclass";
+}
 
 # ---- a million of the seed's messages ----
 
