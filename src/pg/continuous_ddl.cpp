@@ -236,6 +236,16 @@ bool is_continuous_table(Oid relation) {
                               &argument, 1, 0) == 1;
 }
 
+void require_continuous_table(Oid relation) {
+    if (is_continuous_table(relation)) return;
+    const char* name = get_rel_name(relation);
+    ereport(ERROR,
+            (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+             errmsg("%s is not a continuous table", name == NULL ? "this" : quote_identifier(name)),
+             errhint("One is made by CREATE TABLE ... WITH (anomaly.continuous) AS "
+                     "SELECT.")));
+}
+
 // Statement trigger on every continuous table: only its stream's worker writes it.
 ANOMALY_FUNCTION(anomaly_guard) {
     if (!CALLED_AS_TRIGGER(fcinfo)) {

@@ -18,5 +18,7 @@ void install_continuous_drop_hook();
 
 // Is this an entry of anomaly.continuous_table?
 bool is_continuous_table(Oid relation);
+// Raises an error unless it is.
+void require_continuous_table(Oid relation);
 
 }  // namespace anomaly::pg

@@ -10,12 +10,7 @@ namespace anomaly::pg {
 namespace {
 
 void check_table(Oid table) {
-    if (!is_continuous_table(table)) {
-        ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-                        errmsg("\"%s\" is not a continuous table", get_rel_name(table)),
-                        errhint("Rules look at tables made by CREATE TABLE ... WITH "
-                                "(anomaly.continuous) AS SELECT.")));
-    }
+    require_continuous_table(table);
     if (!owns_object(RelationRelationId, table)) {
         aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(table));
     }

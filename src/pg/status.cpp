@@ -1,5 +1,6 @@
 // What the status views read besides the catalog: the slots of this database's stream workers.
 #include "pg/catalog.h"
+#include "pg/continuous_ddl.h"
 #include "pg/guc.h"
 #include "pg/identity.h"
 #include "pg/shmem.h"
@@ -59,12 +60,7 @@ void put_all_workers(ReturnSetInfo* result) {
 TimestampTz committed_watermark(Oid table) {
     require_select(table);
     const CatalogArgument argument = argument_oid(REGCLASSOID, table);
-    const int64 known = catalog_select_int(
-        "SELECT count(*) FROM anomaly.continuous_table WHERE relid = $1", &argument, 1, 0);
-    if (known == 0) {
-        ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-                        errmsg("%s is not a continuous table", get_rel_name(table))));
-    }
+    require_continuous_table(table);
     return catalog_select_int("SELECT watermark FROM anomaly.table_progress WHERE relid = $1",
                               &argument, 1, DT_NOBEGIN);
 }

@@ -118,10 +118,7 @@ ANOMALY_FUNCTION(anomaly_wait_for_stream) {
 
 ANOMALY_FUNCTION(anomaly_close_windows) {
     const Oid table = PG_GETARG_OID(0);
-    if (!is_continuous_table(table)) {
-        ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-                        errmsg("\"%s\" is not a continuous table", get_rel_name(table))));
-    }
+    require_continuous_table(table);
     if (!owns_object(RelationRelationId, table)) {
         aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(table));
     }

@@ -14,3 +14,8 @@ CREATE FUNCTION anomaly.wait_for_stream(stream regclass, time_limit interval DEF
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'anomaly_wait_for_stream';
 COMMENT ON FUNCTION anomaly.wait_for_stream(regclass, interval) IS 'true once all continuous tables of the stream have committed everything that was in the topic at the call, false at the time limit';
 REVOKE ALL ON FUNCTION anomaly.wait_for_stream(regclass, interval) FROM PUBLIC;
+
+CREATE FUNCTION anomaly.explain(relid regclass) RETURNS text
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'anomaly_explain';
+COMMENT ON FUNCTION anomaly.explain(regclass) IS 'which parts of a continuous table run natively and which PostgreSQL evaluates: same answer, other speed';
+REVOKE ALL ON FUNCTION anomaly.explain(regclass) FROM PUBLIC;
