@@ -4,12 +4,16 @@ SET client_min_messages = warning;
 DROP EXTENSION IF EXISTS anomaly CASCADE;
 CREATE EXTENSION anomaly;
 
--- Every object has a comment.
+-- Every object has a comment. (From 17 on, types that come with a table or another type are members
+-- as well.)
 SELECT pg_describe_object(d.classid, d.objid, 0) AS without_comment
 FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid AND d.refclassid = 'pg_extension'::regclass
 WHERE e.extname = 'anomaly' AND d.deptype = 'e'
   AND NOT EXISTS (SELECT FROM pg_description n
                   WHERE n.classoid = d.classid AND n.objoid = d.objid AND n.objsubid = 0)
+  AND NOT EXISTS (SELECT FROM pg_depend i
+                  WHERE i.classid = d.classid AND i.objid = d.objid AND i.deptype = 'i'
+                    AND d.classid = 'pg_type'::regclass)
 ORDER BY 1;
 -- So does every column of a table, view or composite type.
 SELECT a.attrelid::regclass AS relation, a.attname AS without_comment
