@@ -53,7 +53,8 @@ create_stream($node, options => { idle_timeout => '1 hour' });
 create_cpu_tables($node);
 continuous('cpu_final', 'cpu_in', $spread, "anomaly.emit = 'close'");
 continuous('cpu_total', 'cpu_in',
-    'SELECT hostname, count(*), min(usage), max(usage), sum(occurred_at) FROM %s GROUP BY hostname');
+    'SELECT hostname, count(*), min(usage), max(usage), sum(occurred_at) FROM %s'
+      . ' GROUP BY hostname');
 $broker->generate(count => $messages, seed => $seed, start_ms => $begin_ms, step_us => 300);
 wait_for_messages($node, $_, $messages) for qw(cpu_agg cpu_hot cpu_final cpu_total);
 
@@ -120,8 +121,9 @@ continuous('all_final', 'mixed',
 continuous('all_running', 'mixed', "SELECT k, $every FROM %s GROUP BY k");
 continuous('all_in_one', 'mixed', "SELECT $every FROM %s WHERE i4 <> 3");
 continuous('with_having', 'mixed',
-    'SELECT k, window_start, window_end, count(*) FILTER (WHERE b) AS n_b, sum(i8) / count(i8) AS m,'
-      . " max(f8) - min(f8) AS width, avg(i4) AS a $window WHERE i2 > -20000"
+    'SELECT k, window_start, window_end, count(*) FILTER (WHERE b) AS n_b,'
+      . " sum(i8) / count(i8) AS m, max(f8) - min(f8) AS width, avg(i4) AS a $window"
+      . ' WHERE i2 > -20000'
       . ' GROUP BY k, window_start, window_end'
       . ' HAVING count(*) FILTER (WHERE b) > 2 AND count(i8) > 0 AND avg(i4) < 30');
 continuous('filtered', 'mixed',
@@ -153,7 +155,8 @@ sub mixed_message
 
 my $mixed = 20_000;
 $broker->produce_to({ topic => 'mixed' }, map { mixed_message($_) } 0 .. $mixed - 1);
-wait_for_messages($node, $_, $mixed) for qw(all_windows all_final all_running all_in_one with_having filtered);
+my @mixed_tables = qw(all_windows all_final all_running all_in_one with_having filtered);
+wait_for_messages($node, $_, $mixed) for @mixed_tables;
 consume($broker->bootstrap, 'mixed', $file);
 $node->safe_psql('postgres', <<"SQL");
 CREATE TABLE mixed_plain ($columns, kafka_offset bigint);
@@ -172,7 +175,7 @@ $node->reload;
 $node->safe_psql('postgres', q{SELECT anomaly.close_windows('all_final')});
 wait_until($node, q{SELECT open_windows = 0 FROM anomaly.table_status
     WHERE relid = 'all_final'::regclass}, 't', 'all windows are closed');
-equals($_, 'mixed_plain') for qw(all_windows all_final all_running all_in_one with_having filtered);
+equals($_, 'mixed_plain') for @mixed_tables;
 
 # ---- late rows ----
 
@@ -184,7 +187,8 @@ my %lateness = (strict => '0', lenient => '1 minute', final => '0');
 continuous('strict', 'late_in', $count);
 continuous('lenient', 'late_in', $count, "anomaly.allowed_lateness = '1 minute'");
 continuous('final', 'late_in', $count, "anomaly.emit = 'close'");
-continuous('late_total', 'late_in', 'SELECT hostname, count(*), max(usage) FROM %s GROUP BY hostname');
+continuous('late_total', 'late_in',
+    'SELECT hostname, count(*), max(usage) FROM %s GROUP BY hostname');
 continuous('late_hot', 'late_in', 'SELECT time_ltz, hostname, usage FROM %s WHERE usage > 80');
 my @late_tables = (sort(keys %lateness), 'late_hot', 'late_total');
 my $sent = 0;
@@ -193,7 +197,7 @@ sub send_at
 {
     my (@seconds) = @_;
     $broker->produce_to({ topic => 'late' }, map {
-        sprintf("%d\t\\N\t{\"hostname\": \"%s\", \"cpu\": \"cpu1\", \"usage\": %s, \"occurred_at\": %d}",
+        sprintf("%d\t\\N\t" . '{"hostname": "%s", "cpu": "cpu1", "usage": %s, "occurred_at": %d}',
             $sent++ % 2, pick(qw(doc dopey happy)), 70 + rand(30), $begin_ms + int($_ * 1000))
     } @seconds);
     $node->safe_psql('postgres', q{SELECT anomaly.wait_for_stream('late_in')});
@@ -201,12 +205,16 @@ sub send_at
 }
 
 # 1700000000 lies 20 s after the start of a window: windows end at 10 s, 40 s, 70 s ...
-sub late_now { return 'SELECT relid::regclass::text, count(*) FROM anomaly.late_row GROUP BY 1 ORDER BY 1' }
+sub late_now
+{
+    return 'SELECT relid::regclass::text, count(*) FROM anomaly.late_row GROUP BY 1 ORDER BY 1';
+}
 
 send_at(map { ($_, $_) } 0 .. 200);
 is($node->safe_psql('postgres', late_now()), '', 'in order: none is late');
-is($node->safe_psql('postgres', "SELECT anomaly.watermark('strict') = to_timestamp($begin_ms / 1000 + 190)"),
-    't', 'the watermark is 10 s behind the slower partition');
+is($node->safe_psql('postgres',
+        "SELECT anomaly.watermark('strict') = to_timestamp($begin_ms / 1000 + 190)"), 't',
+    'the watermark is 10 s behind the slower partition');
 # At 190 s the window that ends at 190 s is closed for a table without lateness; the one that
 # ends at 130 s with a minute of it.
 send_at(189.999, 190, 129.999, 130, 195, 5);

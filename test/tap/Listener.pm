@@ -62,7 +62,7 @@ sub wait
 {
     my ($self) = @_;
     my $before = @{ $self->{payloads} };
-    # psql looks for notifications when it has run a statement; the server sends them when it is idle.
+    # psql looks for notifications when it has run a statement, the server when it is idle.
     $self->ask('SELECT FROM pg_sleep(0.05);') until @{ $self->{payloads} } > $before;
     $self->read_new;
     return;
