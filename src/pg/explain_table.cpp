@@ -27,8 +27,8 @@ char* expression_text(const Explanation* explanation, const Expr* expr) {
 
 void add_expression(Explanation* explanation, const char* label, const Expr* expr,
                     const ExprSpec& spec) {
-    appendStringInfo(&explanation->text, "%s: %s (%s)\n", label,
-                     expression_text(explanation, expr), evaluated_by(spec));
+    appendStringInfo(&explanation->text, "%s: %s (%s)\n", label, expression_text(explanation, expr),
+                     evaluated_by(spec));
 }
 
 char* interval_text(int64 length_us) {

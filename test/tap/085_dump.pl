@@ -25,14 +25,16 @@ $node->command_ok([ 'pg_dump', '-f', $dump, $node->connstr('postgres') ], 'pg_du
 $broker->generate(count => 5000, seed => 2, start_ms => $begin_ms + 100_000, step_us => 20_000);
 
 my $copy = cluster('copy', create => 0);
-$copy->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', $dump, $copy->connstr('postgres') ],
+$copy->command_ok(
+    [ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', $dump, $copy->connstr('postgres') ],
     'the dump is restored');
 is($copy->safe_psql('postgres', 'SELECT DISTINCT state FROM anomaly.table_status'), 'paused',
     'what was restored is paused');
 $copy->restart;
 is($copy->safe_psql('postgres', 'SELECT DISTINCT state FROM anomaly.table_status'), 'paused',
     'also after a restart');
-is($copy->safe_psql('postgres', 'SELECT count(*) FROM anomaly.stream_workers()'), '0', 'nothing runs');
+is($copy->safe_psql('postgres', 'SELECT count(*) FROM anomaly.stream_workers()'), '0',
+    'nothing runs');
 $copy->safe_psql('postgres', 'SELECT anomaly.resume()');
 $broker->generate(count => 5000, seed => 3, start_ms => $begin_ms + 200_000, step_us => 20_000);
 for my $each ([ $node, 'the original' ], [ $copy, 'the copy' ])
