@@ -104,10 +104,6 @@ void write_records(const TablePart* part) {
 
 void table_step(void* opaque) {
     TablePart* part = static_cast<TablePart*>(opaque);
-    if (!is_continuous_table(part->table->relid)) {
-        ereport(ERROR,
-                (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("it is no longer a continuous table")));
-    }
     if (part->changes->row_count > 0) write_as_owner(part);
     SPI_connect();
     write_records(part);
@@ -132,7 +128,18 @@ void freeze_table(RunTable* table, const char* error) {
     }
 }
 
+// Dropped, or made an ordinary table: whoever did it has asked for a reload, which is to come.
+void forget_table(Commit* commit, RunTable* table) {
+    bridge::ingest_remove_table(commit->reader->ingest, table->index);
+    table->reader = NULL;
+    table->retry_at_us = PG_INT64_MAX;
+}
+
 void commit_table(Commit* commit, RunTable* table) {
+    if (!has_guard(table->relid)) {
+        forget_table(commit, table);
+        return;
+    }
     TablePart part = {commit, table, bridge::ingest_changes(commit->reader->ingest, table->index),
                       0, NIL};
     ErrorData* error = run_in_subtransaction(table_step, &part);

@@ -90,15 +90,15 @@ void check_alter_command(Oid relation, const AlterTableCmd* command) {
     }
 }
 
-bool has_guard(Oid relation) {
-    return OidIsValid(relation) && OidIsValid(get_trigger_oid(relation, kGuardTriggerName, true)) &&
-           is_continuous_table(relation);
+// Cheap for the tables that are none of ours; after a restore the guard comes last.
+bool is_ours(Oid relation) {
+    return has_guard(relation) && is_continuous_table(relation);
 }
 
 void check_alter(const AlterTableStmt* alter) {
     if (alter->objtype != OBJECT_TABLE) return;
     const Oid relation = RangeVarGetRelid(alter->relation, NoLock, true);
-    if (!has_guard(relation)) return;
+    if (!is_ours(relation)) return;
     ListCell* cell;
     foreach (cell, alter->cmds) {
         check_alter_command(relation, lfirst_node(AlterTableCmd, cell));
@@ -108,12 +108,12 @@ void check_alter(const AlterTableStmt* alter) {
 void check_index(const IndexStmt* index) {
     if (!index->unique || index->relation == NULL) return;
     const Oid relation = RangeVarGetRelid(index->relation, NoLock, true);
-    if (has_guard(relation)) refuse_alter(relation, "add a unique index to", kDataMustNotStop);
+    if (is_ours(relation)) refuse_alter(relation, "add a unique index to", kDataMustNotStop);
 }
 
 void check_rule(const RuleStmt* rule) {
     const Oid relation = RangeVarGetRelid(rule->relation, NoLock, true);
-    if (!has_guard(relation)) return;
+    if (!is_ours(relation)) return;
     refuse_alter(relation, "add a rewrite rule to",
                  "It would turn the worker's writes into something else; use a trigger.");
 }
@@ -234,6 +234,10 @@ bool is_continuous_table(Oid relation) {
     return catalog_is_there() &&
            catalog_select_int("SELECT 1::bigint FROM anomaly.continuous_table WHERE relid = $1",
                               &argument, 1, 0) == 1;
+}
+
+bool has_guard(Oid relation) {
+    return OidIsValid(relation) && OidIsValid(get_trigger_oid(relation, kGuardTriggerName, true));
 }
 
 void require_continuous_table(Oid relation) {

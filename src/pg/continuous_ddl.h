@@ -16,6 +16,9 @@ void allow_table_writes(bool allow);
 // Forgets what the catalog holds of a relation or guard trigger that is being dropped.
 void install_continuous_drop_hook();
 
+// Has the relation the guard trigger, without which a table is no longer continuous?
+bool has_guard(Oid relation);
+
 // Is this an entry of anomaly.continuous_table?
 bool is_continuous_table(Oid relation);
 // Raises an error unless it is.
