@@ -71,7 +71,7 @@ Status ingest_join(Ingest* to, Ingest* from, int32_t* moved_by) noexcept;
 
 // ---- the loop ----
 
-enum class Broker : uint8_t { kStarting, kReachable, kUnreachable };
+enum class Broker : uint8_t { kStarting, kReachable, kUnreachable, kTopicMissing };
 
 struct LostRange {
     int32_t partition;

@@ -72,8 +72,12 @@ void Ingest::take_event(const kafka::Event& event, int64_t now_us) {
             source.broker_eof(event.partition, now_us);
             break;
         case kafka::EventKind::kTopicMissing:
-            broker_ = Broker::kReachable;
+            broker_ = Broker::kTopicMissing;
             broker_error_ = event.text;
+            break;
+        case kafka::EventKind::kTopicFound:
+            broker_ = Broker::kReachable;
+            broker_error_.clear();
             break;
         case kafka::EventKind::kBrokerDown:
             broker_ = Broker::kUnreachable;

@@ -139,7 +139,10 @@ bool Control::serve() {
 void Control::answered(Answer answer, const std::string& text) {
     const bool reachable = answer != Answer::kUnreachable;
     if (!reachable && !std::exchange(told_down_, true)) tell(ReplyKind::kDown, text);
-    if (reachable && !reachable_) tell(ReplyKind::kUp, {});
+    if (reachable && !reachable_) {
+        tell(ReplyKind::kUp, {});
+        missing_ = false;  // if it still is, that is told anew
+    }
     if (reachable) told_down_ = false;
     reachable_ = reachable;
     if (answer == Answer::kMissing && !std::exchange(missing_, true))

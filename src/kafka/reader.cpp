@@ -105,6 +105,7 @@ void Reader::Impl::take_reply(Reply& reply) {
             pending.push_back({.kind = EventKind::kTopicMissing, .text = std::move(reply.text)});
             break;
         case ReplyKind::kFound:
+            pending.push_back({.kind = EventKind::kTopicFound});
             restart_all();
             break;
         case ReplyKind::kStarted:

@@ -24,7 +24,8 @@ enum class EventKind : uint8_t {
     kPartitionAdded,  // a partition that appeared later; offset = where it begins
     kEof,             // all up to offset was pulled, and the broker says nothing follows
     kLostRange,       // [offset, to_offset) is gone, text = why; reading goes on at resume_offset
-    kTopicMissing,    // the topic does not exist (yet); asked again by itself
+    kTopicMissing,    // the topic does not exist (yet); asked again by itself; text = why
+    kTopicFound,      // now it does
     kBrokerDown,      // text = why
     kBrokerUp,        // the broker answered again, or for the first time
 };

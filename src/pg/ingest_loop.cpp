@@ -33,16 +33,36 @@ void keep_lost(RunReader* reader, const bridge::PollResult& result) {
     }
 }
 
-// One log line when the broker goes away and one when it is back.
-void note_broker(RunReader* reader, const bridge::PollResult& result) {
+// One log line when the broker or the topic goes away and one when it is back, however many readers
+// see it.
+void note_broker(const StreamRun* run, RunReader* reader, const bridge::PollResult& result) {
     if (result.broker == reader->broker) return;
-    const bool was_away = reader->broker == bridge::Broker::kUnreachable;
     reader->broker = result.broker;
-    if (result.broker == bridge::Broker::kUnreachable) {
-        publish_unreachable(result.broker_error);
-    } else if (result.broker == bridge::Broker::kReachable) {
-        publish_state(StreamState::kRunning);
-        if (was_away) ereport(LOG, (errmsg("anomaly reaches the broker again")));
+    const char* topic = run->definition->spec.topic;
+    switch (result.broker) {
+        case bridge::Broker::kStarting:
+            break;
+        case bridge::Broker::kUnreachable:
+            publish_unreachable(result.broker_error);
+            break;
+        case bridge::Broker::kTopicMissing:
+            if (publish_error(psprintf("topic \"%s\": %s", topic, result.broker_error))) {
+                ereport(LOG, (errmsg("anomaly cannot read topic \"%s\": %s", topic,
+                                     result.broker_error)));
+            }
+            break;
+        case bridge::Broker::kReachable:
+            switch (publish_state(StreamState::kRunning)) {
+                case StreamState::kUnreachable:
+                    ereport(LOG, (errmsg("anomaly reaches the broker again")));
+                    break;
+                case StreamState::kFailing:
+                    ereport(LOG, (errmsg("anomaly reads topic \"%s\" again", topic)));
+                    break;
+                default:
+                    break;
+            }
+            break;
     }
 }
 
@@ -55,7 +75,7 @@ void drain_log(RunReader* reader) {
 }
 
 // Returns true if there was a batch.
-bool poll_reader(RunReader* reader) {
+bool poll_reader(const StreamRun* run, RunReader* reader) {
     bridge::PollResult result = {};
     const bridge::IngestStats before = bridge::ingest_stats(reader->ingest);
     check(bridge::ingest_poll(reader->ingest, now_us(), &result));
@@ -67,7 +87,7 @@ bool poll_reader(RunReader* reader) {
     reader->drained = result.drained;
     reader->deadline_us = result.deadline_us;
     keep_lost(reader, result);
-    note_broker(reader, result);
+    note_broker(run, reader, result);
     drain_log(reader);
     return result.has_batch;
 }
@@ -205,7 +225,7 @@ bool work(StreamRun* run, bool* busy) {
     *busy = false;
     for (int r = 0; r < run->reader_count; r++) {
         RunReader* reader = run->readers[r];
-        if (poll_reader(reader)) *busy = true;
+        if (poll_reader(run, reader)) *busy = true;
         if (!commit_is_due(reader)) continue;
         if (!commit_reader(run, reader)) return false;
         *busy = true;

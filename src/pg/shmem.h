@@ -74,7 +74,8 @@ void mark_stream(WorkerKey key, StreamState state);
 // another process is in it, the slot is gone, or the database is held.
 bool enter_slot(int slot, WorkerKey key);
 void publish_ending(Ending ending);
-void publish_state(StreamState state);
+// Returns the state before.
+StreamState publish_state(StreamState state);
 void publish_figures(const StreamFigures& figures);
 // The state becomes failing. Returns false if it was failing or unreachable already, with the same
 // text: a condition that lasts is announced once. Publish kRunning only when all is really well.

@@ -67,10 +67,12 @@ void publish_ending(Ending ending) {
     LWLockRelease(shared->lock);
 }
 
-void publish_state(StreamState state) {
+StreamState publish_state(StreamState state) {
     LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+    const StreamState before = current_slot()->state;
     current_slot()->state = state;
     LWLockRelease(shared->lock);
+    return before;
 }
 
 void publish_culprit(uint64 culprit) {
