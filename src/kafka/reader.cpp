@@ -53,6 +53,7 @@ struct Reader::Impl {
     Owned<rd_kafka_t> client;
     Owned<rd_kafka_queue_t> queue;  // what is no partition's own
     std::map<int32_t, Partition> partitions;
+    std::map<int32_t, int64_t> limits;  // also of partitions that are not there yet
     std::vector<Event> pending;
     bool down_told = false;
     ReaderStats totals;
@@ -118,6 +119,8 @@ void Reader::Impl::take_started(Reply& reply) {
     const int32_t number = reply.begin.partition;
     const auto [at, inserted] = partitions.try_emplace(number, reply.begin);
     if (inserted) {
+        const auto limit = limits.find(number);
+        if (limit != limits.end()) at->second.set_limit(limit->second);
         const auto kind = reply.is_new ? EventKind::kPartitionAdded : EventKind::kAssigned;
         const int64_t first = reply.lost ? reply.lost_from : reply.begin.next_offset;
         pending.push_back({.kind = kind, .partition = number, .offset = first});
@@ -222,10 +225,12 @@ int32_t Reader::pull(int32_t partition, MessageBatch& batch, int32_t max_rows, i
 }
 
 void Reader::set_limit(int32_t partition, int64_t offset) {
+    impl_->limits[partition] = offset;
     if (Partition* found = impl_->find(partition)) found->set_limit(offset);
 }
 
 void Reader::clear_limits() {
+    impl_->limits.clear();
     for (auto& [number, partition] : impl_->partitions) partition.set_limit(kNoLimit);
 }
 

@@ -204,6 +204,22 @@ TEST(Reader, HandsOutNothingBeyondALimit) {
     EXPECT_EQ(drive.offsets[0], numbers(0, 100));
 }
 
+// Two readers agree on where to meet before the newer of them has found its partitions.
+TEST(Reader, KeepsALimitForAPartitionThatIsNotThereYet) {
+    MockCluster cluster;
+    cluster.create(kTopic, 1);
+    cluster.produce(kTopic, 0, 100, "v");
+    Reader reader(kTopic, cluster.properties());
+    reader.set_limit(0, 40);
+    reader.assign({}, kBeginning);
+    Drive drive(reader);
+    ASSERT_TRUE(drive.until([&] { return reader.position(0) >= 40; }));
+    EXPECT_EQ(drive.offsets[0], numbers(0, 40));
+    reader.clear_limits();
+    ASSERT_TRUE(drive.until_ends(1));
+    EXPECT_EQ(drive.offsets[0], numbers(0, 100));
+}
+
 TEST(Reader, ConfirmsTheEndAgainWithoutLosingOrDoubling) {
     MockCluster cluster;
     cluster.create(kTopic, 1);
