@@ -29,7 +29,8 @@ CREATE FOREIGN TABLE reading_in (
   flag boolean, ratio real, amount numeric(6,2), tags jsonb, seen timestamptz, short varchar(5),
   rank positive,
   time_ltz timestamptz GENERATED ALWAYS AS (to_timestamp(occurred_at / 1000.0)) STORED,
-  kafka_partition int OPTIONS (metadata 'partition'), kafka_offset bigint OPTIONS (metadata 'offset'),
+  kafka_partition int OPTIONS (metadata 'partition'),
+  kafka_offset bigint OPTIONS (metadata 'offset'),
   message_key text OPTIONS (metadata 'key')
 ) SERVER message_queue OPTIONS (topic 'readings', format 'json', event_time 'time_ltz',
   watermark_delay '1000000 days', max_future '1 hour');
@@ -197,7 +198,8 @@ my @chosen = (
     [ 'a megabyte of noise', join('', map { chr(int(rand(256))) } 1 .. $megabyte), '.' ]);
 
 my @odd = ('NaN', '-Infinity', '-0', '-', '1e400', '1e-400', '0x10', '01', '.5', '5.', '+1', '1E5',
-    '1e+2', '12.0', '12.5', '""', '" 12 "', '"1e3"', '"0x1A"', '"1_0"', '"t"', '"yes"', '"off"', '1',
+    '1e+2', '12.0', '12.5', '""', '" 12 "', '"1e3"', '"0x1A"', '"1_0"', '"t"', '"yes"', '"off"',
+    '1',
     '0', 'true', 'false', 'null', 'nul', 'TRUE', '{}', '[]', '[1,2]', '{"a":null}', '[1,]', '{,}',
     '99999999999999999999', '-9223372036854775808', '9223372036854775808', '-32768', '"\\/"',
     '"\\x41"', '"\\u12"', '"\\uDC00"', '"\\"', '"\\u00e9\\t"', "\"\t\"", "\"\xc3\"", "'a'",
@@ -205,9 +207,10 @@ my @odd = ('NaN', '-Infinity', '-0', '-', '1e400', '1e-400', '0x10', '01', '.5',
     '"0001-01-01 BC"', '"infinity"', '"{\\"a\\":1}"', '3.4028236e38', '1e38', '1e-45', '1e-46',
     '0.1', '123456789012345678901234567890.123456789', '1' . '0' x 400, '/**/1', '"a" "b"');
 
-# Not the times that depend on the clock (now, today): they mean another time whenever they are read.
+# Not the times that depend on the clock (now, today): they mean another time at each reading.
 my @bytes = map { chr } 0 .. 255;
-my @telling = ('"', '\\', '{', '}', '[', ']', ':', ',', ' ', '-', '0', 'e', '.', "\n", "\0", "\xff");
+my @telling = ('"', '\\', '{', '}', '[', ']', ':', ',', ' ', '-', '0', 'e', '.', "\n", "\0",
+    "\xff");
 
 sub mutate
 {
@@ -285,7 +288,8 @@ FROM judged, tumble(time_ltz, interval '30 seconds') WHERE good
 GROUP BY hostname, window_start, window_end
 SQL
     my $place = 'kafka_partition, kafka_offset, message';
-    same_rows($node, "SELECT stream::text, topic, $place FROM anomaly.dead_letter WHERE relid IS NULL",
+    same_rows($node,
+        "SELECT stream::text, topic, $place FROM anomaly.dead_letter WHERE relid IS NULL",
         "SELECT 'reading_in', 'readings', $place FROM judged JOIN sent USING (kafka_partition,"
           . ' kafka_offset) WHERE NOT good', "$name: bad messages with their bytes, each once");
     same_rows($node,
@@ -295,7 +299,8 @@ SQL
     same_rows($node, 'SELECT * FROM share', 'SELECT kafka_partition, kafka_offset, 100 / level'
           . ' FROM judged WHERE good AND level <> 0', "$name: and the rest of that table");
     is($node->safe_psql('postgres',
-            "SELECT count(*) FROM anomaly.dead_letter WHERE reason = '' OR kafka_timestamp IS NULL"),
+            'SELECT count(*) FROM anomaly.dead_letter'
+              . " WHERE reason = '' OR kafka_timestamp IS NULL"),
         '0', "$name: each has a reason and the time of its message");
     return;
 }

@@ -133,7 +133,8 @@ consume($broker->bootstrap, 'cpu_load_stats_real', $file);
 load_plain($node, 'plain', $file);
 is($node->safe_psql('postgres', 'SELECT count(*) FROM plain'), $sent, 'all messages were kept');
 check_oracle($node, 'plain', 'after all outages');
-is($node->safe_psql('postgres', 'SELECT count(*) FROM anomaly.lost_range'), '0', 'nothing was lost');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM anomaly.lost_range'), '0',
+    'nothing was lost');
 
 # ---- a topic that is not there yet ----
 create_stream($node, name => 'later_in', topic => 'later');

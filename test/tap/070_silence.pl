@@ -35,7 +35,8 @@ sub reading
 {
     my ($partition, $host, $after_ms) = @_;
     my $at = $start_ms + $after_ms;
-    return "$partition\t\\N\t{\"hostname\":\"$host\",\"cpu\":\"cpu1\",\"usage\":50,\"occurred_at\":$at}";
+    return "$partition\t\\N\t{\"hostname\":\"$host\",\"cpu\":\"cpu1\",\"usage\":50,"
+      . "\"occurred_at\":$at}";
 }
 
 # utime + stime of a process, in ticks.

@@ -107,7 +107,8 @@ goes_on($_, "$_ goes on afterwards") for qw(cpu_agg cpu_hot);
 wait_until($node, 'SELECT state FROM anomaly.stream_status', 'running', 'running again');
 # One who waits for the lock can still be ended.
 $session = hold('LOCK TABLE cpu_agg IN ACCESS EXCLUSIVE MODE');
-wait_until($node, 'SELECT state FROM anomaly.stream_status', 'waiting for a lock', 'it waits again');
+wait_until($node, 'SELECT state FROM anomaly.stream_status', 'waiting for a lock',
+    'it waits again');
 quick("SELECT anomaly.pause('cpu_in')", 'pause of a stream that waits');
 wait_until($node, 'SELECT worker_pid IS NULL FROM anomaly.stream_status', 't', 'its worker ends');
 let_go($session);
@@ -122,7 +123,8 @@ CREATE TRIGGER refuse AFTER INSERT OR UPDATE ON cpu_agg FOR EACH ROW EXECUTE FUN
 SQL
 state_is('cpu_agg', 'failing', 'its table is failing');
 is($node->safe_psql('postgres', 'SELECT last_error LIKE \'%not on my table%\' AND'
-          . " last_error_at IS NOT NULL FROM anomaly.table_status WHERE relid = 'cpu_agg'::regclass"),
+          . ' last_error_at IS NOT NULL FROM anomaly.table_status'
+          . " WHERE relid = 'cpu_agg'::regclass"),
     't', 'with the error');
 goes_on('cpu_hot', 'the other table goes on');
 state_is('cpu_hot', 'running', 'and is running');
@@ -157,7 +159,8 @@ CREATE FOREIGN TABLE cpu_in (hostname text) SERVER message_queue
 CREATE TABLE hosts WITH (anomaly.continuous) AS
 SELECT hostname, count(*) AS n FROM cpu_in GROUP BY hostname;
 SQL
-ok($node->poll_query_until('second', "SELECT sum(n) >= $sent FROM hosts"), 'a second database reads');
+ok($node->poll_query_until('second', "SELECT sum(n) >= $sent FROM hosts"),
+    'a second database reads');
 quick('DROP DATABASE second', 'DROP DATABASE of one whose workers read');
 is(scalar(worker_pids($node, 'stream worker')), 1, 'this one\'s still runs');
 my $count = $node->safe_psql('postgres', 'SELECT count(*) FROM cpu_agg');
