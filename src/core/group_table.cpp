@@ -1,6 +1,7 @@
 #include "core/group_table.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <new>
 
@@ -19,6 +20,13 @@ uint64_t load_little_endian(const char* bytes, size_t size) {
     return word;
 }
 
+uint64_t load_word(const char* bytes) {
+    if constexpr (std::endian::native != std::endian::little) return load_little_endian(bytes, 8);
+    uint64_t word;
+    std::memcpy(&word, bytes, sizeof word);
+    return word;
+}
+
 // For every word a bijection of the state: no input can make it forget what came before.
 uint64_t mix(uint64_t state, uint64_t word) {
     state = (state ^ word) * kHashFactor;
@@ -33,7 +41,7 @@ uint32_t group_hash(int64_t window_start, std::string_view compared_key) {
     uint64_t state = mix(kHashSeed ^ compared_key.size(), static_cast<uint64_t>(window_start));
     const char* bytes = compared_key.data();
     size_t rest = compared_key.size();
-    for (; rest >= 8; rest -= 8, bytes += 8) state = mix(state, load_little_endian(bytes, 8));
+    for (; rest >= 8; rest -= 8, bytes += 8) state = mix(state, load_word(bytes));
     if (rest > 0) state = mix(state, load_little_endian(bytes, rest));
     state *= 0x94d049bb133111ebULL;
     return static_cast<uint32_t>(state >> 32);

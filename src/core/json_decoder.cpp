@@ -7,6 +7,7 @@
 
 #include "core/field_tree.h"
 #include "core/json_scalar.h"
+#include "core/json_shape.h"
 #include "core/metadata.h"
 #include "core/utf8.h"
 
@@ -21,22 +22,20 @@ static_assert(MessageBatch::kPadding >= simdjson::SIMDJSON_PADDING);
 constexpr size_t kLargestMessageBytes = size_t{4} << 20;
 constexpr int kDeepestLevel = 64;
 
+bool is_space(char c) {
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
 // A scalar's token reaches up to the next token, so it may have white space behind it.
 std::string_view trim_end(std::string_view token) {
-    size_t last = token.find_last_not_of(" \t\n\r");
-    return token.substr(0, last == std::string_view::npos ? 0 : last + 1);
+    while (!token.empty() && is_space(token.back())) token.remove_suffix(1);
+    return token;
 }
 
 // simdjson skips a byte order mark and takes a scalar for a document; PostgreSQL does not.
 bool begins_as_object(std::string_view value) {
-    size_t first = value.find_first_not_of(" \t\n\r");
-    return first != std::string_view::npos && value[first] == '{';
-}
-
-bool is_scalar(std::string_view token) {
-    if (token.empty()) return false;
-    if (token[0] == '"') return token.size() >= 2 && token.back() == '"';
-    return token == "true" || token == "false" || token == "null" || is_json_number(token);
+    while (!value.empty() && is_space(value.front())) value.remove_prefix(1);
+    return !value.empty() && value.front() == '{';
 }
 
 }  // namespace
@@ -60,6 +59,8 @@ class JsonDecoder::Impl {
 
     void prepare(int32_t row_count, std::vector<Column>& columns) const;
     RowState decode_message(const MessageBatch& batch, int32_t row);
+    bool read_by_shape(std::string_view value);
+    void forget_message();
     bool read_document(std::string_view value);
     bool read_object(ondemand::object& object, FieldNode* node, int level);
     bool read_array(ondemand::array& array, int level);
@@ -67,11 +68,13 @@ class JsonDecoder::Impl {
     // A value without a meaning for the stream: it is only checked.
     bool skip_value(ondemand::value& value, int level);
     bool read_key(ondemand::field& field, std::string_view* key) const;
-    bool store(size_t column, std::string_view token);
+    bool take_scalar(const FieldNode& node, const JsonScalar& scalar);
+    bool store(size_t column, const JsonScalar& scalar);
     RowState check_nulls() const;
     void clear_fields(int32_t row, std::vector<Column>& columns) const;
 
     FieldTree tree_;
+    JsonShape shape_;
     MetadataColumns metadata_;
     std::vector<Item> items_;
     ondemand::parser parser_;
@@ -128,8 +131,36 @@ RowState JsonDecoder::Impl::decode_message(const MessageBatch& batch, int32_t ro
     if (batch[row].value_size == 0) return {RowStatus::kBad, "empty message"};
     message_number_++;
     row_ = row;
-    if (!read_document(batch.value(row))) return {RowStatus::kUnsure, nullptr};
+    std::string_view value = batch.value(row);
+    if (read_by_shape(value)) return check_nulls();
+    forget_message();
+    if (!read_document(value)) return {RowStatus::kUnsure, nullptr};
+    shape_.finish(value);
     return check_nulls();
+}
+
+// The quick way, for a message that has the layout of an earlier one. False: read it in full.
+bool JsonDecoder::Impl::read_by_shape(std::string_view value) {
+    if (!shape_.is_known() || value.size() > kLargestMessageBytes) return false;
+    for (const JsonShape::Slot& slot : shape_.slots()) {
+        if (!value.starts_with(slot.literal)) return false;
+        value.remove_prefix(slot.literal.size());
+        JsonScalar scalar;
+        if (!read_json_scalar(value, &scalar)) return false;
+        if (scalar.token[0] == '"' && !scalar.is_ascii &&
+            !(database_is_utf8_ && is_utf8(scalar.token))) {
+            return false;
+        }
+        if (slot.node != nullptr && !take_scalar(*slot.node, scalar)) return false;
+        value.remove_prefix(scalar.token.size());
+    }
+    return value == shape_.tail();
+}
+
+// What a first attempt has stored counts for nothing.
+void JsonDecoder::Impl::forget_message() {
+    message_number_++;
+    clear_fields(row_, *columns_);
 }
 
 bool JsonDecoder::Impl::read_document(std::string_view value) {
@@ -137,6 +168,7 @@ bool JsonDecoder::Impl::read_document(std::string_view value) {
     if (!begins_as_object(value)) return false;
     if (!database_is_utf8_ && !is_ascii(value)) return false;
     value_end_ = value.data() + value.size();
+    shape_.begin();
     ondemand::document document;
     // Finds all tokens; fails for invalid UTF-8 and control characters in strings, anywhere.
     simdjson::padded_string_view padded(value.data(), value.size(),
@@ -192,11 +224,9 @@ bool JsonDecoder::Impl::read_field(ondemand::value& value, FieldNode& node, int 
         return node.columns.empty() && value.get_object().get(object) == simdjson::SUCCESS &&
                read_object(object, &node, level + 1);
     }
-    if (token == "null") return true;  // all columns here and below stay NULL
-    if (!node.children.empty() || !is_scalar(token)) return false;
-    for (int32_t column : node.columns) {
-        if (!store(static_cast<size_t>(column), token)) return false;
-    }
+    JsonScalar scalar;
+    if (!token_to_scalar(token, &scalar) || !take_scalar(node, scalar)) return false;
+    shape_.add(token, &node);
     // A string is taken before simdjson skips it, or it would skip a colon behind it too.
     return token[0] != '"' || value.get_raw_json_string().error() == simdjson::SUCCESS;
 }
@@ -212,7 +242,9 @@ bool JsonDecoder::Impl::skip_value(ondemand::value& value, int level) {
         ondemand::array array;
         return value.get_array().get(array) == simdjson::SUCCESS && read_array(array, level + 1);
     }
-    if (!is_scalar(token)) return false;
+    JsonScalar scalar;
+    if (!token_to_scalar(token, &scalar)) return false;
+    shape_.add(token, nullptr);
     return token[0] != '"' || value.get_raw_json_string().error() == simdjson::SUCCESS;
 }
 
@@ -226,20 +258,31 @@ bool JsonDecoder::Impl::read_key(ondemand::field& field, std::string_view* key) 
     return key->find('\\') == std::string_view::npos;
 }
 
-bool JsonDecoder::Impl::store(size_t column, std::string_view token) {
+bool JsonDecoder::Impl::take_scalar(const FieldNode& node, const JsonScalar& scalar) {
+    if (scalar.token[0] == 'n') return true;  // null: all columns here and below stay NULL
+    if (!node.children.empty()) return false;
+    for (int32_t column : node.columns) {
+        if (!store(static_cast<size_t>(column), scalar)) return false;
+    }
+    return true;
+}
+
+bool JsonDecoder::Impl::store(size_t column, const JsonScalar& scalar) {
     Item& item = items_[column];
     Column& to = (*columns_)[column];
     item.filled_in = message_number_;
     if (item.type == Type::kText) {
-        std::string_view text;
+        std::string_view token = scalar.token;
         if (token[0] != '"') return false;
-        token = token.substr(1, token.size() - 2);
-        if (!unescape_json_string(token, !database_is_utf8_, *arena_, &text)) return false;
+        std::string_view text = token.substr(1, token.size() - 2);
+        if (!scalar.is_plain && !unescape_json_string(text, !database_is_utf8_, *arena_, &text)) {
+            return false;
+        }
         if (item.used) to.set_text(row_, text);
         return true;
     }
     uint64_t cell = 0;
-    if (!scalar_to_cell(item.type, token, &cell)) return false;
+    if (!scalar_to_cell(item.type, scalar, &cell)) return false;
     if (item.used) to.set_int(row_, static_cast<int64_t>(cell));
     return true;
 }

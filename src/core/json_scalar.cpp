@@ -1,74 +1,12 @@
 #include "core/json_scalar.h"
 
 #include <charconv>
-#include <cmath>
 #include <cstring>
-#include <limits>
 
 #include "core/iso_time.h"
 
 namespace anomaly {
 namespace {
-
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
-
-// Skips digits from `at`; the first that is none.
-size_t skip_digits(std::string_view token, size_t at) {
-    while (at < token.size() && is_digit(token[at])) at++;
-    return at;
-}
-
-// jsonb keeps a number as numeric, whose text goes through the type's input: an integer has no sign
-// at zero, and everything that is no plain integer is better asked for.
-bool to_integer(std::string_view token, int64_t low, int64_t high, uint64_t* cell) {
-    int64_t value = 0;
-    auto [end, error] = std::from_chars(token.data(), token.data() + token.size(), value);
-    if (error != std::errc() || end != token.data() + token.size()) return false;
-    *cell = static_cast<uint64_t>(value);
-    return value >= low && value <= high;
-}
-
-// Past these, limits of numeric begin to matter.
-constexpr size_t kLongestNumber = 400;
-constexpr size_t kExponentDigits = 3;
-
-template <class Float>
-bool to_float(std::string_view token, uint64_t* cell) {
-    if (token.size() > kLongestNumber) return false;
-    size_t exponent_at = token.find_first_of("eE");
-    if (exponent_at != std::string_view::npos && token.size() - exponent_at > 2 + kExponentDigits) {
-        return false;
-    }
-    Float value = 0;
-    auto [end, error] = std::from_chars(token.data(), token.data() + token.size(), value);
-    if (error != std::errc() || end != token.data() + token.size()) return false;
-    if (value == 0) {
-        value = 0;  // numeric has no negative zero
-    } else if (!std::isnormal(value)) {
-        return false;
-    }
-    *cell = std::bit_cast<uint64_t>(static_cast<double>(value));
-    return true;
-}
-
-bool number_to_cell(Type type, std::string_view token, uint64_t* cell) {
-    switch (type) {
-        case Type::kInt2:
-            return to_integer(token, INT16_MIN, INT16_MAX, cell);
-        case Type::kInt4:
-            return to_integer(token, INT32_MIN, INT32_MAX, cell);
-        case Type::kInt8:
-            return to_integer(token, INT64_MIN, INT64_MAX, cell);
-        case Type::kFloat4:
-            return to_float<float>(token, cell);
-        case Type::kFloat8:
-            return to_float<double>(token, cell);
-        default:
-            return false;
-    }
-}
 
 bool string_to_cell(Type type, std::string_view text, uint64_t* cell) {
     switch (type) {
@@ -81,6 +19,28 @@ bool string_to_cell(Type type, std::string_view text, uint64_t* cell) {
         default:
             return false;
     }
+}
+
+// With both quotes; 0: it does not end, or holds a backslash or a control character.
+size_t string_size(std::string_view text, bool* is_ascii) {
+    unsigned char any = 0;
+    for (size_t at = 1; at < text.size(); at++) {
+        auto c = static_cast<unsigned char>(text[at]);
+        if (c == '"') {
+            *is_ascii = any < 0x80;
+            return at + 1;
+        }
+        if (c < 0x20 || c == '\\') return 0;
+        any |= c;
+    }
+    return 0;
+}
+
+size_t keyword_size(std::string_view text) {
+    for (std::string_view word : {"true", "false", "null"}) {
+        if (text.substr(0, word.size()) == word) return word.size();
+    }
+    return 0;
 }
 
 // Four hexadecimal digits at `at`; -1: there are not.
@@ -151,34 +111,39 @@ char short_escape(char letter) {
 
 }  // namespace
 
-bool is_json_number(std::string_view token) {
-    size_t at = !token.empty() && token[0] == '-' ? 1 : 0;
-    size_t whole_end = skip_digits(token, at);
-    if (whole_end == at || (token[at] == '0' && whole_end > at + 1)) return false;
-    at = whole_end;
-    if (at < token.size() && token[at] == '.') {
-        size_t fraction_end = skip_digits(token, at + 1);
-        if (fraction_end == at + 1) return false;
-        at = fraction_end;
+bool read_json_scalar(std::string_view text, JsonScalar* out) {
+    if (text.empty()) return false;
+    size_t size = 0;
+    if (text[0] == '"') {
+        size = string_size(text, &out->is_ascii);
+        out->is_plain = size > 0;
+    } else if (text[0] == 't' || text[0] == 'f' || text[0] == 'n') {
+        size = keyword_size(text);
+    } else {
+        if (!read_json_number(text, &out->number)) return false;
+        size = out->number.size;
     }
-    if (at < token.size() && (token[at] == 'e' || token[at] == 'E')) {
-        at++;
-        if (at < token.size() && (token[at] == '+' || token[at] == '-')) at++;
-        size_t exponent_end = skip_digits(token, at);
-        if (exponent_end == at) return false;
-        at = exponent_end;
-    }
-    return at == token.size();
+    out->token = text.substr(0, size);
+    return size > 0;
 }
 
-bool scalar_to_cell(Type type, std::string_view token, uint64_t* cell) {
-    if (token.empty()) return false;
-    if (token[0] == '"') return string_to_cell(type, token.substr(1, token.size() - 2), cell);
-    if (type == Type::kBool) {
-        *cell = token == "true" ? 1 : 0;
-        return token == "true" || token == "false";
+bool token_to_scalar(std::string_view token, JsonScalar* out) {
+    if (!token.empty() && token[0] == '"') {
+        out->token = token;
+        return token.size() >= 2 && token.back() == '"';
     }
-    return is_json_number(token) && number_to_cell(type, token, cell);
+    return read_json_scalar(token, out) && out->token.size() == token.size();
+}
+
+bool scalar_to_cell(Type type, const JsonScalar& scalar, uint64_t* cell) {
+    std::string_view token = scalar.token;
+    if (token[0] == '"') return string_to_cell(type, token.substr(1, token.size() - 2), cell);
+    bool keyword = token[0] == 't' || token[0] == 'f';
+    if (keyword || type == Type::kBool) {
+        *cell = token[0] == 't' ? 1 : 0;
+        return keyword && type == Type::kBool;
+    }
+    return number_to_cell(type, token, scalar.number, cell);
 }
 
 bool unescape_json_string(std::string_view raw, bool ascii_only, Arena& arena,

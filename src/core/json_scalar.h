@@ -8,16 +8,29 @@
 #include <string_view>
 
 #include "core/column.h"
+#include "core/json_number.h"
 #include "core/type.h"
 
 namespace anomaly {
 
-// True for exactly what RFC 8259 calls a number.
-bool is_json_number(std::string_view token);
+struct JsonScalar {
+    std::string_view token;
+    JsonNumber number{};    // where the token is one
+    bool is_ascii = false;  // of a string that read_json_scalar has read
+    bool is_plain = false;  // a string that is known to have no escape
+};
 
-// Numbers, true and false, and strings that hold a time; not kText. The cell of any type that is
-// not kOpaque takes 64 bits.
-bool scalar_to_cell(Type type, std::string_view token, uint64_t* cell);
+// Reads the scalar at the beginning of the text; what follows it is for the caller to judge. False:
+// there is none, or it is a string with an escape. Whether other bytes than ASCII are UTF-8 is not
+// looked at.
+bool read_json_scalar(std::string_view text, JsonScalar* out);
+
+// The token is a whole scalar; the inside of a string is valid already.
+bool token_to_scalar(std::string_view token, JsonScalar* out);
+
+// Numbers, true and false, and strings that hold a time; not kText and not null. The cell of any
+// type that is not kOpaque takes 64 bits.
+bool scalar_to_cell(Type type, const JsonScalar& scalar, uint64_t* cell);
 
 // The text of a string without its quotes, whose control characters and encoding are checked
 // already. Without a backslash the result is `raw` itself, otherwise it lies in the arena.

@@ -1,23 +1,24 @@
 #include "core/message.h"
 
-namespace anomaly {
-namespace {
+#include <algorithm>
+#include <cstring>
 
-// Appends the bytes and returns their place.
-size_t append(std::vector<char>& buffer, const void* bytes, int32_t size) {
-    size_t at = buffer.size();
-    if (size > 0) {
-        const char* from = static_cast<const char*>(bytes);
-        buffer.insert(buffer.end(), from, from + size);
+namespace anomaly {
+// Returns the place of the bytes. The buffer's size is what it has room for, never cleared.
+size_t MessageBatch::append(const void* bytes, size_t size) {
+    constexpr size_t kFirstBytes = 4096;
+    size_t at = used_;
+    if (buffer_.size() - at < size) {
+        buffer_.resize(std::max({at + size, 2 * buffer_.size(), kFirstBytes}));
     }
+    if (size > 0) std::memcpy(buffer_.data() + at, bytes, size);
+    used_ += size;
     return at;
 }
 
-}  // namespace
-
 void MessageBatch::clear() {
     messages_.clear();
-    buffer_.clear();
+    used_ = 0;
 }
 
 void MessageBatch::add(int32_t partition, int64_t offset, int64_t timestamp_ms, const void* value,
@@ -28,13 +29,14 @@ void MessageBatch::add(int32_t partition, int64_t offset, int64_t timestamp_ms, 
     message.key_size = key_size;
     message.offset = offset;
     message.timestamp_ms = timestamp_ms;
-    message.value_at = append(buffer_, value, value_size);
-    message.key_at = append(buffer_, key, key_size);
+    message.value_at = append(value, static_cast<size_t>(std::max(value_size, 0)));
+    message.key_at = append(key, static_cast<size_t>(std::max(key_size, 0)));
     messages_.push_back(message);
 }
 
 void MessageBatch::finish() {
-    buffer_.insert(buffer_.end(), kPadding, '\0');
+    static constexpr char kZeros[kPadding] = {};
+    append(kZeros, kPadding);
 }
 
 std::string_view MessageBatch::value(int32_t i) const {

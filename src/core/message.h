@@ -31,15 +31,18 @@ class MessageBatch {
     void finish();
 
     int32_t size() const { return static_cast<int32_t>(messages_.size()); }
-    size_t bytes() const { return buffer_.size(); }
+    size_t bytes() const { return used_; }
     const Message& operator[](int32_t i) const { return messages_[static_cast<size_t>(i)]; }
     // Valid until clear(). At least kPadding readable bytes follow each value after finish().
     std::string_view value(int32_t i) const;
     std::string_view key(int32_t i) const;
 
   private:
+    size_t append(const void* bytes, size_t size);
+
     std::vector<Message> messages_;
     std::vector<char> buffer_;
+    size_t used_ = 0;  // of the buffer
 };
 
 }  // namespace anomaly

@@ -233,30 +233,48 @@ bool Pipeline::run_tables() {
 }
 
 void Pipeline::fold() {
-    const Column* times = event_times();
     for (Table& table : tables_) {
-        if (!table.state) continue;
-        table.batch->fold();
-        if (times == nullptr) continue;
-        for (int32_t row : good_rows_) {
-            table.state->clock().message((*batch_)[row].partition, times->int_at(row));
-        }
+        if (table.state) table.batch->fold();
     }
-    for (int32_t row = 0; row < batch_->size(); row++) {
-        int32_t partition = (*batch_)[row].partition;
-        if (rejected_[static_cast<size_t>(row)] != 0) {
-            source_.bad_message(partition);
-        } else {
-            source_.message(partition, times != nullptr ? times->int_at(row) : kNoTime);
-        }
-    }
+    for (int32_t row = 0; row < batch_->size();) row = tell_clocks(row);
     move_positions();
+}
+
+// Messages of a partition lie together: the clocks hear of the smallest and the largest event time
+// of a run. Returns where the next run begins.
+int32_t Pipeline::tell_clocks(int32_t row) {
+    const Column* times = event_times();
+    int32_t partition = (*batch_)[row].partition;
+    int64_t first = INT64_MAX;
+    int64_t last = kNoTime;
+    bool any_good = false;
+    for (; row < batch_->size() && (*batch_)[row].partition == partition; row++) {
+        if (rejected_[static_cast<size_t>(row)] != 0) continue;
+        any_good = true;
+        if (times == nullptr) continue;
+        first = std::min(first, times->int_at(row));
+        last = std::max(last, times->int_at(row));
+    }
+    if (!any_good) {
+        source_.bad_message(partition);
+        return row;
+    }
+    source_.message(partition, last);
+    if (times == nullptr) return row;
+    source_.message(partition, first);
+    for (Table& table : tables_) {
+        if (table.state) table.state->clock().message(partition, last);
+    }
+    return row;
 }
 
 void Pipeline::move_positions() {
     // From the back: the last message of each partition is the one to remember.
+    int32_t moved = -1;
     for (int32_t row = batch_->size() - 1; row >= 0; row--) {
         const Message& message = (*batch_)[row];
+        if (message.partition == moved) continue;
+        moved = message.partition;
         PartitionProgress& position = position_at(message.partition);
         if (position.last_offset >= message.offset && position.next_offset > message.offset) {
             continue;

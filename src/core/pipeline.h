@@ -105,6 +105,7 @@ class Pipeline {
     void check_event_times();
     void begin_tables();
     void fold();
+    int32_t tell_clocks(int32_t row);
     void move_positions();
     const Column* event_times() const;
     PartitionProgress& position_at(int32_t partition);

@@ -52,13 +52,19 @@ free_ports() {
     done
 }
 
+# A child that ends meanwhile counts as its parent's.
+child_stats() {
+    local child
+    for child in $(pgrep -P "$1"); do cat "/proc/$child/stat" 2>/dev/null || true; done
+}
+
 # CPU time in clock ticks that all processes of the cluster have used, those that ended as well.
 cluster_ticks() {
     local postmaster
     postmaster=$(head -n 1 "$work_dir/bench/postmaster.pid")
     {
         cat "/proc/$postmaster/stat"
-        sed -E 's/^/child /' $(pgrep -P "$postmaster" | sed 's|.*|/proc/&/stat|') 2>/dev/null || true
+        child_stats "$postmaster"
     } | awk '
         { line = $0; sub(/^.*\) /, "", line); split(line, f, " "); ticks += f[12] + f[13] }
         NR == 1 { ticks += f[14] + f[15] }

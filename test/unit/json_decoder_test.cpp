@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -499,6 +501,67 @@ TEST(JsonDecoder, KeysInAnyOrderFromMessageToMessage) {
         cases.push_back({R"({"ab":0,"c":3})", "NULL,NULL,3"});
         cases.push_back({R"({"a":1,"c":3,"aa":9})", "1,NULL,3"});
     }
+    check(stream, cases);
+}
+
+// A message that is nearly like the one before it is read as if nothing had come before.
+TEST(JsonDecoder, TheMessageBeforeChangesNothing) {
+    const std::vector<Field> fields = {{{"host"}, Type::kText, true},
+                                       {{"usage"}, Type::kFloat8},
+                                       {{"at"}, Type::kInt8},
+                                       {{"t", "b"}, Type::kBool},
+                                       {{"when"}, Type::kTimestamptz}};
+    const std::string before =
+        R"( {"host": "a\u00e9", "usage" : -0.25e1, "at":12 ,"t":{"b":true,"x":[1,"Ã©"]},)"
+        R"( "other": null, "when":"2026-01-01T00:00:00Z"} )";
+    const std::string plain =
+        R"( {"host": "abc", "usage" : 93.25, "at":12 ,"t":{"b":true,"x":[1,"Ã©"]},)"
+        R"( "other": null, "when":"2026-01-01T00:00:00Z"} )";
+    const std::string bytes = "\"\\{}[],:.-+eE019 tfn\n\x01\xc3\xff";
+    std::mt19937 random(7);
+    auto below = [&](size_t limit) { return static_cast<size_t>(random() % limit); };
+    int good = 0;
+    for (int i = 0; i < 20000; i++) {
+        std::string mutated = plain;
+        for (size_t edits = below(3); edits < 3; edits++) {
+            size_t at = below(mutated.size());
+            size_t kind = below(3);
+            if (kind == 0) mutated.erase(at, 1 + below(4));
+            if (kind == 1) mutated.insert(at, 1, bytes[below(bytes.size())]);
+            if (kind == 2) mutated[at] = bytes[below(bytes.size())];
+        }
+        Stream alone(fields);
+        Stream follower(fields);
+        const std::string expected = alone.decode_one(mutated);
+        EXPECT_EQ(follower.decode({i % 2 == 0 ? before : plain, mutated, plain})[1], expected)
+            << mutated;
+        good += expected[0] != '?' && expected[0] != '!' ? 1 : 0;
+    }
+    EXPECT_GT(good, 1000);
+}
+
+TEST(JsonDecoder, NumbersOfTheSameLayout) {
+    Stream stream({{{"d"}, Type::kFloat8}, {{"i"}, Type::kInt8}, {{"s"}, Type::kInt2}});
+    std::vector<Case> cases;
+    for (const char* text : {"0", "-0", "0.0", "-0.0", "1", "-1", "83.53644711533614", "0.1",
+                             "97.34074143733531", "9007199254740992", "9007199254740993",
+                             "9007199254740993.0", "123456789012345678901234567890", "1e3",
+                             "0.0000000000000000000001", "1.5e-300", "179769313486231570000.5"}) {
+        std::array<char, 40> expected{};
+        double value = std::strtod(text, nullptr);
+        std::snprintf(expected.data(), expected.size(), "%.17g", value == 0 ? 0.0 : value);
+        cases.push_back({std::string(R"({"d":)") + text + R"(,"i":1,"s":2})",
+                         std::string(expected.data()) + ",1,2"});
+    }
+    for (const char* text : {"999999999999999999", "-999999999999999999", "9223372036854775807",
+                             "-9223372036854775808"})
+        cases.push_back(
+            {std::string(R"({"d":1,"i":)") + text + R"(,"s":2})", std::string("1,") + text + ",2"});
+    cases.push_back({R"({"d":1,"i":-0,"s":-32768})", "1,0,-32768"});
+    for (const char* text : {"9223372036854775808", "-9223372036854775809", "1.0", "1e2", "01",
+                             "99999999999999999999999"})
+        cases.push_back({std::string(R"({"d":1,"i":)") + text + R"(,"s":2})", "?"});
+    cases.push_back({R"({"d":1,"i":1,"s":32768})", "?"});
     check(stream, cases);
 }
 
