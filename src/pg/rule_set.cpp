@@ -4,7 +4,6 @@
 #include "pg/guc.h"
 #include "pg/plan.h"
 #include "pg/rule_query.h"
-#include "pg/shmem.h"
 #include "pg/subtransaction.h"
 
 namespace anomaly::pg {
@@ -13,12 +12,8 @@ namespace {
 
 constexpr int kCancelAgainMs = 100;
 
-// A rule that has swallowed so many cancels will swallow them all.
-constexpr int kMostCancels = 20;
-
 struct Rule {
     char* name;
-    int64 name_hash;
     char* function;
     char* result;
     bool on_close;
@@ -30,33 +25,16 @@ struct Rule {
 };
 
 TimeoutId rule_timeout = MAX_TIMEOUTS;
-int cancel_count = 0;
-int64 running_rule = 0;
 
-// The rule's own time limit: a query cancel, again and again, since a rule may swallow one. Nothing
-// but the end of the process stops one that swallows them all.
+// The rule's own time limit: a query cancel, again and again, since a rule may swallow one.
 void on_rule_timeout() {
     InterruptPending = true;
-    if (cancel_count++ < kMostCancels) {
-        QueryCancelPending = true;
-    } else {
-        ProcDiePending = true;
-    }
+    QueryCancelPending = true;
     SetLatch(MyLatch);
 }
 
-// The next process is told, or it would run into the same rule.
-void tell_culprit(int, Datum) {
-    if (cancel_count > kMostCancels) publish_culprit(static_cast<uint64>(running_rule));
-}
-
-void start_time_limit(const Rule* rule) {
-    if (rule_timeout == MAX_TIMEOUTS) {
-        rule_timeout = RegisterTimeout(USER_TIMEOUT, on_rule_timeout);
-        before_shmem_exit(tell_culprit, Datum{0});
-    }
-    cancel_count = 0;
-    running_rule = rule->name_hash;
+void start_time_limit() {
+    if (rule_timeout == MAX_TIMEOUTS) rule_timeout = RegisterTimeout(USER_TIMEOUT, on_rule_timeout);
     enable_timeout_every(
         rule_timeout,
         TimestampTzPlusMilliseconds(GetCurrentTimestamp(), settings.rule_time_limit_ms),
@@ -80,8 +58,7 @@ struct RuleSet {
 
 RuleSet* load_rules(Oid table, const TableDefinition* definition) {
     static Plan select = {
-        "SELECT name, function, result, evaluate, search_path, "
-        "pg_catalog.hashtextextended(name COLLATE \"C\", 0) FROM anomaly.rule "
+        "SELECT name, function, result, evaluate, search_path FROM anomaly.rule "
         "WHERE relid = $1 AND enabled ORDER BY name",
         NULL};
     RuleSet* set = static_cast<RuleSet*>(palloc0(sizeof(RuleSet)));
@@ -101,8 +78,6 @@ RuleSet* load_rules(Oid table, const TableDefinition* definition) {
         rule->result = SPI_getvalue(rows->vals[i], rows->tupdesc, 3);
         rule->on_close = strcmp(SPI_getvalue(rows->vals[i], rows->tupdesc, 4), "close") == 0;
         rule->search_path = SPI_getvalue(rows->vals[i], rows->tupdesc, 5);
-        bool is_null = false;
-        rule->name_hash = DatumGetInt64(SPI_getbinval(rows->vals[i], rows->tupdesc, 6, &is_null));
     }
     set->count = static_cast<int>(count);
     MemoryContextSwitchTo(spi_context);
@@ -210,7 +185,7 @@ void evaluate_step(void* opaque) {
 
 void evaluate_rule(RuleSet* set, Rule* rule, MemoryContext target, List** findings) {
     Evaluation evaluation = {set, rule, target, NIL};
-    start_time_limit(rule);
+    start_time_limit();
     ErrorData* error = run_in_subtransaction(evaluate_step, &evaluation, true);
     stop_time_limit();
     if (error != NULL) {
@@ -236,26 +211,6 @@ void evaluate_rules(RuleSet* set, MemoryContext target, List** findings) {
         set->rules[i].error = NULL;
         evaluate_rule(set, &set->rules[i], target, findings);
     }
-}
-
-void disable_hopeless_rule() {
-    static Plan disable = {
-        "UPDATE anomaly.rule SET enabled = false, errors = errors + 1, last_error = $2, "
-        "last_error_at = pg_catalog.clock_timestamp() "
-        "WHERE pg_catalog.hashtextextended(name COLLATE \"C\", 0) = $1 RETURNING name",
-        NULL};
-    const int64 culprit = static_cast<int64>(take_culprit());
-    if (culprit == 0) return;
-    const char* error = psprintf("did not end within %d ms and could not be cancelled: disabled",
-                                 settings.rule_time_limit_ms);
-    const CatalogArgument arguments[] = {argument_int8(culprit), argument_text(error)};
-    SPI_connect();
-    if (run_plan(&disable, arguments, lengthof(arguments), SPI_OK_UPDATE_RETURNING) > 0) {
-        ereport(LOG, (errmsg("rule \"%s\" %s",
-                             SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1), error),
-                      errhint("Drop it with anomaly.drop_rule and create it again, mended.")));
-    }
-    SPI_finish();
 }
 
 void store_rule_outcomes(RuleSet* set) {

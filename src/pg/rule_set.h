@@ -37,10 +37,6 @@ struct Finding {
 // table's owner. Findings are added to the list (of Finding*), in `target`.
 void evaluate_rules(RuleSet* rules, MemoryContext target, List** findings);
 
-// Disables the rule that the last process of this stream could only end together with itself. Needs
-// a transaction.
-void disable_hopeless_rule();
-
 // Writes the rules' own counters and errors, as the superuser of the worker.
 void store_rule_outcomes(RuleSet* rules);
 
