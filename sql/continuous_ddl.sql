@@ -292,7 +292,7 @@ SELECT anomaly.create_rule('hosts often', 'host_agg', 'host_rule', 'update');
 SET ROLE regress_ddl_owner;
 SELECT anomaly.create_rule('r2', 'hot', 'hot_rule');
 RESET ROLE;
-GRANT EXECUTE ON FUNCTION anomaly.create_rule(text, regclass, text, text), anomaly.drop_rule(text)
+GRANT EXECUTE ON FUNCTION anomaly.create_rule(text, regclass, text, text, jsonb), anomaly.drop_rule(text)
   TO regress_ddl_owner;
 SET ROLE regress_ddl_owner;
 SELECT anomaly.create_rule('r2', 'hot', 'hot_rule');

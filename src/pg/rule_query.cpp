@@ -66,17 +66,21 @@ void append_window(StringInfo out, Relation table, const TableDefinition* defini
     }
 }
 
-// function(ROW(...)::table)
+// function(ROW(...)::table) or function(ROW(...)::table, '...'::jsonb)
 void append_call(StringInfo out, Relation table, const TableDefinition* definition,
-                 const char* function) {
-    appendStringInfo(out, "%s(ROW(", function);
+                 const RuleCall& rule) {
+    appendStringInfo(out, "%s(ROW(", rule.function);
     for (int i = 0; i < definition->output_count; i++) {
         appendStringInfo(out, "%sx.%s", i == 0 ? "" : ", ",
                          quote_identifier(column_name(table, i)));
     }
-    appendStringInfo(out, ")::%s)",
+    appendStringInfo(out, ")::%s",
                      quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
                                                 RelationGetRelationName(table)));
+    if (rule.parameters != NULL) {
+        appendStringInfo(out, ", %s::pg_catalog.jsonb", quote_literal_cstr(rule.parameters));
+    }
+    appendStringInfoChar(out, ')');
 }
 
 void append_finding(StringInfo out, const char* result) {
@@ -99,12 +103,13 @@ void append_source(StringInfo out, const char* result, const char* call) {
 
 }  // namespace
 
-char* make_rule_query(Oid table_oid, const TableDefinition* definition, const char* function,
-                      const char* result, bool on_close) {
+char* make_rule_query(Oid table_oid, const TableDefinition* definition, const RuleCall& rule,
+                      bool on_close) {
+    const char* result = rule.result;
     Relation table = table_open(table_oid, NoLock);
     StringInfoData call;
     initStringInfo(&call);
-    append_call(&call, table, definition, function);
+    append_call(&call, table, definition, rule);
     StringInfoData query;
     initStringInfo(&query);
     appendStringInfo(&query, "SELECT * FROM (SELECT x.%s, ", quote_identifier(kOrdinalColumn));

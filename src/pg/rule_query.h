@@ -23,8 +23,14 @@ enum RuleQueryColumn {
     kRuleMessage,
 };
 
-// `function` is qualified and quoted, `result` boolean, text or finding. Needs the table's lock.
-char* make_rule_query(Oid table, const TableDefinition* definition, const char* function,
-                      const char* result, bool on_close);
+struct RuleCall {
+    const char* function;    // qualified and quoted
+    const char* parameters;  // json, NULL: none
+    const char* result;      // boolean, text or finding
+};
+
+// Needs the table's lock.
+char* make_rule_query(Oid table, const TableDefinition* definition, const RuleCall& rule,
+                      bool on_close);
 
 }  // namespace anomaly::pg

@@ -12,18 +12,6 @@ namespace {
 
 constexpr int kCancelAgainMs = 100;
 
-struct Rule {
-    char* name;
-    char* function;
-    char* result;
-    bool on_close;
-    char* search_path;
-    char* query;          // NULL: not yet made
-    SPIPlanPtr plan;      // NULL: not yet prepared
-    int64 finding_count;  // of this commit
-    char* error;          // of this commit, NULL: none
-};
-
 TimeoutId rule_timeout = MAX_TIMEOUTS;
 
 // The rule's own time limit: a query cancel, again and again, since a rule may swallow one.
@@ -48,17 +36,10 @@ void stop_time_limit() {
 
 }  // namespace
 
-struct RuleSet {
-    Oid table;
-    const TableDefinition* definition;
-    MemoryContext context;
-    Rule* rules;
-    int count;
-};
-
 RuleSet* load_rules(Oid table, const TableDefinition* definition) {
     static Plan select = {
-        "SELECT name, function, result, evaluate, search_path FROM anomaly.rule "
+        "SELECT name, function, parameters, result, evaluate, search_path, paused_until "
+        "FROM anomaly.rule "
         "WHERE relid = $1 AND enabled ORDER BY name",
         NULL};
     RuleSet* set = static_cast<RuleSet*>(palloc0(sizeof(RuleSet)));
@@ -74,10 +55,14 @@ RuleSet* load_rules(Oid table, const TableDefinition* definition) {
     for (uint64 i = 0; i < count; i++) {
         Rule* rule = &set->rules[i];
         rule->name = SPI_getvalue(rows->vals[i], rows->tupdesc, 1);
-        rule->function = SPI_getvalue(rows->vals[i], rows->tupdesc, 2);
-        rule->result = SPI_getvalue(rows->vals[i], rows->tupdesc, 3);
-        rule->on_close = strcmp(SPI_getvalue(rows->vals[i], rows->tupdesc, 4), "close") == 0;
-        rule->search_path = SPI_getvalue(rows->vals[i], rows->tupdesc, 5);
+        rule->call.function = SPI_getvalue(rows->vals[i], rows->tupdesc, 2);
+        rule->call.parameters = SPI_getvalue(rows->vals[i], rows->tupdesc, 3);
+        rule->call.result = SPI_getvalue(rows->vals[i], rows->tupdesc, 4);
+        rule->on_close = strcmp(SPI_getvalue(rows->vals[i], rows->tupdesc, 5), "close") == 0;
+        rule->search_path = SPI_getvalue(rows->vals[i], rows->tupdesc, 6);
+        bool is_null = false;
+        const Datum paused = SPI_getbinval(rows->vals[i], rows->tupdesc, 7, &is_null);
+        rule->paused_until = is_null ? 0 : DatumGetTimestampTz(paused);
     }
     set->count = static_cast<int>(count);
     MemoryContextSwitchTo(spi_context);
@@ -132,8 +117,7 @@ void prepare_rule(RuleSet* set, Rule* rule) {
     if (rule->plan != NULL) return;
     if (rule->query == NULL) {
         const MemoryContext caller = MemoryContextSwitchTo(set->context);
-        rule->query = make_rule_query(set->table, set->definition, rule->function, rule->result,
-                                      rule->on_close);
+        rule->query = make_rule_query(set->table, set->definition, rule->call, rule->on_close);
         MemoryContextSwitchTo(caller);
     }
     rule->plan = SPI_prepare(rule->query, 0, NULL);
@@ -183,56 +167,65 @@ void evaluate_step(void* opaque) {
     AtEOXact_GUC(true, nest_level);
 }
 
+// A function or table may have been renamed: what failed is made anew the next time.
+void forget_plan(Rule* rule) {
+    if (rule->plan != NULL) SPI_freeplan(rule->plan);
+    if (rule->query != NULL) pfree(rule->query);
+    rule->plan = NULL;
+    rule->query = NULL;
+}
+
 void evaluate_rule(RuleSet* set, Rule* rule, MemoryContext target, List** findings) {
     Evaluation evaluation = {set, rule, target, NIL};
+    const TimestampTz start = GetCurrentTimestamp();
     start_time_limit();
     ErrorData* error = run_in_subtransaction(evaluate_step, &evaluation, true);
     stop_time_limit();
+    rule->evaluated = true;
+    rule->elapsed_us = Max(GetCurrentTimestamp() - start, 0);
+    const MemoryContext caller = MemoryContextSwitchTo(target);
     if (error != NULL) {
-        const MemoryContext caller = MemoryContextSwitchTo(target);
         rule->error = error->sqlerrcode == ERRCODE_QUERY_CANCELED
                           ? psprintf("did not end within %d ms", settings.rule_time_limit_ms)
                           : pstrdup(error->message);
-        MemoryContextSwitchTo(caller);
         FreeErrorData(error);
-        return;
+        forget_plan(rule);
+    } else {
+        rule->finding_count = list_length(evaluation.findings);
+        *findings = list_concat(*findings, evaluation.findings);
     }
-    rule->finding_count = list_length(evaluation.findings);
-    const MemoryContext caller = MemoryContextSwitchTo(target);
-    *findings = list_concat(*findings, evaluation.findings);
     MemoryContextSwitchTo(caller);
+}
+
+struct Occasion {
+    bool closed;   // some window is final now
+    bool changed;  // some row is new or other than before
+};
+
+Occasion occasion_of(const RuleSet* set, const TableChanges* changes) {
+    if (set->definition->kind == TableKind::kFilter) return {true, true};
+    Occasion occasion = {false, false};
+    for (int row = 0; row < changes->row_count; row++) {
+        if ((changes->flags[row] & kRowClosed) != 0) occasion.closed = true;
+        if ((changes->flags[row] & kRowUnchanged) == 0) occasion.changed = true;
+    }
+    return occasion;
 }
 
 }  // namespace
 
-void evaluate_rules(RuleSet* set, MemoryContext target, List** findings) {
-    for (int i = 0; i < set->count; i++) {
-        set->rules[i].finding_count = 0;
-        set->rules[i].error = NULL;
-        evaluate_rule(set, &set->rules[i], target, findings);
-    }
-}
-
-void store_rule_outcomes(RuleSet* set) {
-    static Plan update_findings = {
-        "UPDATE anomaly.rule SET findings = findings + $2 WHERE name = $1", NULL};
-    static Plan update_error = {
-        "UPDATE anomaly.rule SET errors = errors + 1, last_error = $2, "
-        "last_error_at = pg_catalog.clock_timestamp() WHERE name = $1",
-        NULL};
+void evaluate_rules(RuleSet* set, const TableChanges* changes, MemoryContext target,
+                    List** findings) {
+    const Occasion occasion = occasion_of(set, changes);
     for (int i = 0; i < set->count; i++) {
         Rule* rule = &set->rules[i];
-        if (rule->error != NULL) {
-            const CatalogArgument arguments[] = {argument_text(rule->name),
-                                                 argument_text(rule->error)};
-            run_plan(&update_error, arguments, lengthof(arguments), SPI_OK_UPDATE);
-        } else if (rule->finding_count > 0) {
-            const CatalogArgument arguments[] = {argument_text(rule->name),
-                                                 argument_int8(rule->finding_count)};
-            run_plan(&update_findings, arguments, lengthof(arguments), SPI_OK_UPDATE);
-        }
-        rule->error = NULL;
+        rule->evaluated = false;
+        rule->elapsed_us = 0;
         rule->finding_count = 0;
+        rule->error = NULL;
+        if (rule->on_close ? !occasion.closed : !occasion.changed) continue;
+        if (rule->paused_until > GetCurrentTimestamp()) continue;
+        evaluate_rule(set, rule, target, findings);
     }
 }
 
