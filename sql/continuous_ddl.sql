@@ -317,7 +317,7 @@ DROP TRIGGER anomaly_guard ON hot;
 INSERT INTO hot (host) VALUES ('now a plain table');
 ALTER TABLE hot ADD COLUMN a int;
 SELECT host FROM hot;
-DROP FUNCTION host_rule(host_agg);
+DROP FUNCTION host_rule(host_agg) CASCADE;
 DROP TABLE host_agg;
 SELECT name FROM anomaly.rule;
 SELECT relid FROM anomaly.continuous_table ORDER BY relid::text COLLATE "C";

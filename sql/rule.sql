@@ -82,7 +82,35 @@ SELECT anomaly.disable_rule('free');
 SELECT anomaly.alter_rule('free', 'over_80');
 RESET ROLE;
 
+-- a function that a rule uses: dropped, replaced, renamed
+DROP FUNCTION over_80(host_load);
+DROP ROUTINE IF EXISTS over_limit;
+DROP FUNCTION over_80(host_load), no_such_function(int);
+DO 'BEGIN DROP FUNCTION hot_text; END';
+DROP FUNCTION bad_result;
+CREATE FUNCTION over_80(h host_load, p jsonb) RETURNS boolean LANGUAGE sql STABLE AS 'SELECT true';
+CREATE FUNCTION over_80(h host_hot) RETURNS boolean LANGUAGE sql STABLE AS 'SELECT true';
+DROP FUNCTION over_80(host_load, jsonb);
+DROP FUNCTION over_80(host_hot);
+CREATE OR REPLACE FUNCTION over_80(h host_load) RETURNS boolean LANGUAGE sql STABLE AS 'SELECT h.top > 81';
+ALTER FUNCTION over_80 RENAME TO "Over 81";
+ALTER ROUTINE over_limit(host_load, jsonb) SET SCHEMA rule_path;
+SELECT name, function FROM anomaly.rule ORDER BY name;
+ALTER SCHEMA rule_path RENAME TO "rule's path";
+SELECT name, function FROM anomaly.rule ORDER BY name;
+SET client_min_messages = notice;
+BEGIN;
+DROP FUNCTION "Over 81" CASCADE;
+SELECT name FROM anomaly.rule ORDER BY name;
+ROLLBACK;
+SELECT name FROM anomaly.rule ORDER BY name;
+DROP SCHEMA "rule's path" CASCADE;
+SELECT name FROM anomaly.rule ORDER BY name;
+DROP TABLE host_hot;
+DROP TABLE host_hot CASCADE;
+SELECT name FROM anomaly.rule ORDER BY name;
+SET client_min_messages = warning;
+
 DROP EXTENSION anomaly CASCADE;
-DROP TABLE host_load, host_hot CASCADE;
-DROP SCHEMA rule_path;
+DROP TABLE host_load CASCADE;
 DROP ROLE regress_rule_user;

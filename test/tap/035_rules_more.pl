@@ -101,8 +101,10 @@ is(sql(q{SELECT count(*) FROM anomaly.rule_status WHERE mean_time > '0' AND mean
 # ---- changes act at once ----
 
 sql(q{SELECT anomaly.disable_rule('happy');
-      SELECT anomaly.alter_rule('doc', parameters => '{"limit": 0, "host": "dopey", "severity": "new"}');
-      SELECT anomaly.alter_rule('grumpy', evaluate => 'update', parameters => '{"host": "sneezy"}')});
+      SELECT anomaly.alter_rule('doc',
+        parameters => '{"limit": 0, "host": "dopey", "severity": "new"}');
+      SELECT anomaly.alter_rule('grumpy', evaluate => 'update',
+        parameters => '{"host": "sneezy"}')});
 my $before = rule('happy', 'evaluations');
 next_window() for 3 .. 4;
 same_rows($node, q{SELECT series->>'cpu', window_start, value FROM anomaly.finding_log
@@ -120,7 +122,8 @@ sql(q{SELECT anomaly.enable_rule('happy')});
 next_window();
 same_rows($node, q{SELECT series->>'cpu', window_start FROM anomaly.finding_log WHERE rule = 'happy'
       AND window_start >= to_timestamp(} . ($begin_ms / 1000 + 60) . ')',
-    q{SELECT cpu, window_start FROM cpu_agg WHERE hostname = 'happy' AND usage_avg > 70 AND } . closed(4),
+    q{SELECT cpu, window_start FROM cpu_agg WHERE hostname = 'happy' AND usage_avg > 70 AND }
+      . closed(4),
     'enabled again it looks at what closes then');
 
 # ---- who changes a rule and does not commit stops nobody ----
@@ -130,6 +133,48 @@ $session->query_safe(q{BEGIN; SELECT anomaly.alter_rule('doc', parameters => '{"
 next_window();
 $session->query_safe('ROLLBACK');
 $session->quit;
+
+# ---- the function has another name, another body, and is gone for a while ----
+
+sub found_by_free
+{
+    my ($name) = @_;
+    return same_rows($node,
+        q{SELECT series->>'cpu', window_start, message FROM anomaly.finding_log WHERE rule = 'free'},
+        q{SELECT cpu, window_start, 'one' FROM cpu_agg WHERE hostname = 'doc' AND } . closed(6)
+          . q{ AND window_start < to_timestamp(} . ($begin_ms / 1000 + 30 * ($window - 1)) . ')'
+          . q{ UNION ALL SELECT cpu, window_start, 'two' FROM cpu_agg WHERE hostname = 'doc'
+               AND window_start = to_timestamp(} . ($begin_ms / 1000 + 30 * ($window - 1)) . ')', $name);
+}
+
+my $body = q{(c cpu_agg) RETURNS text LANGUAGE sql STABLE AS
+  $$ SELECT CASE WHEN c.hostname = 'doc' THEN '%s' END $$};
+is($window, 6, 'window 6 is open');
+sql('CREATE FUNCTION free' . sprintf($body, 'one')
+      . q{; SELECT anomaly.create_rule('free', 'cpu_agg', 'free')});
+next_window();
+sql('ALTER FUNCTION free RENAME TO freed');
+next_window();
+sql('CREATE OR REPLACE FUNCTION freed' . sprintf($body, 'two'));
+next_window();
+found_by_free('replaced, it acts at once');
+sql('CREATE OR REPLACE FUNCTION freed' . sprintf($body, 'three')
+      . q{; CREATE SCHEMA away; ALTER FUNCTION freed SET SCHEMA away;
+          ALTER SCHEMA away RENAME TO far_away});
+next_window();
+is(sql(q{SELECT count(*) FROM anomaly.finding_log WHERE rule = 'free' AND message = 'three'}), '5',
+    'in another schema, too');
+# As after a dump that was restored without the function.
+sql(q{UPDATE anomaly.rule SET function = 'public.lost' WHERE name = 'free';
+      SELECT anomaly.enable_rule('free')});
+next_window();
+like(rule('free', 'last_error'), qr/^function public.lost\(cpu_agg\) does not exist$/,
+    'without its function a rule fails');
+sql('CREATE FUNCTION lost' . sprintf($body, 'found'));
+next_window();
+is(rule('free', 'state'), 'running', 'and goes on when it is back');
+sql('DROP FUNCTION lost CASCADE');
+is(rule('free', 'count(*)'), '0', 'dropped with its function');
 
 # ---- repeated failure ----
 
