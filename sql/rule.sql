@@ -65,6 +65,15 @@ UPDATE anomaly.rule SET evaluations = 4, total_time = '1 second', findings = 3, 
 SELECT name, relid, function, evaluate, evaluations, findings, errors, last_error, last_error_at, mean_time
 FROM anomaly.rule_status ORDER BY name;
 
+-- the back-test and the plan; there are no rows
+SELECT * FROM anomaly.test_rule('no such rule');
+SELECT * FROM anomaly.test_rule(NULL);
+SELECT * FROM anomaly.test_rule('free');
+SELECT * FROM anomaly.test_rule('hot', '2026-01-01', '2026-01-02');
+SELECT * FROM anomaly.explain_rule('no such rule');
+SELECT bool_or(line ~ 'Named Tuplestore Scan') FROM anomaly.explain_rule('free') line;
+SELECT bool_or(line ~ 'Named Tuplestore Scan') FROM anomaly.explain_rule('hot') line;
+
 -- who may
 CREATE ROLE regress_rule_user;
 SET ROLE regress_rule_user;
@@ -80,6 +89,21 @@ SELECT name FROM anomaly.rule_status;
 SELECT anomaly.enable_rule('free');
 SELECT anomaly.disable_rule('free');
 SELECT anomaly.alter_rule('free', 'over_80');
+SELECT * FROM anomaly.test_rule('hot');
+SELECT anomaly.explain_rule('hot');
+RESET ROLE;
+GRANT EXECUTE ON FUNCTION anomaly.test_rule(text, timestamptz, timestamptz), anomaly.explain_rule(text)
+  TO regress_rule_user;
+REVOKE EXECUTE ON FUNCTION hot_text(host_hot) FROM PUBLIC;
+SET ROLE regress_rule_user;
+SELECT * FROM anomaly.test_rule('free');
+SELECT anomaly.explain_rule('free');
+SELECT anomaly.explain_rule('hot');
+SELECT * FROM anomaly.test_rule('hot');
+RESET ROLE;
+GRANT EXECUTE ON FUNCTION hot_text(host_hot) TO regress_rule_user;
+SET ROLE regress_rule_user;
+SELECT * FROM anomaly.test_rule('hot');
 RESET ROLE;
 
 -- a function that a rule uses: dropped, replaced, renamed

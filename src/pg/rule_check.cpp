@@ -101,6 +101,12 @@ const char* check_rule_evaluate(const char* evaluate, Oid table) {
     return evaluate;
 }
 
+void raise_no_rule(const char* name) {
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("rule \"%s\" does not exist", name),
+                    errhint("anomaly.rule_status has the rules that there are.")));
+    pg_unreachable();
+}
+
 char* qualified_function_name(Oid function) {
     return quote_qualified_identifier(get_namespace_name(get_func_namespace(function)),
                                       get_func_name(function));

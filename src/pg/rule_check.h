@@ -21,6 +21,8 @@ RuleFunction check_rule_function(const char* name, Oid table, bool with_paramete
 // close or update; `evaluate` may be NULL.
 const char* check_rule_evaluate(const char* evaluate, Oid table);
 
+[[noreturn]] void raise_no_rule(const char* name);
+
 char* qualified_function_name(Oid function);
 
 }  // namespace anomaly::pg

@@ -41,11 +41,7 @@ Oid open_rule(const char* name) {
     const CatalogArgument argument = argument_text(name);
     const Oid table = static_cast<Oid>(catalog_select_int(
         "SELECT relid::oid::bigint FROM anomaly.rule WHERE name = $1", &argument, 1, InvalidOid));
-    if (!OidIsValid(table)) {
-        ereport(ERROR,
-                (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("rule \"%s\" does not exist", name),
-                 errhint("anomaly.rule_status has the rules that there are.")));
-    }
+    if (!OidIsValid(table)) raise_no_rule(name);
     check_rule_table(table);
     wake_stream_of(table);
     return table;

@@ -33,4 +33,9 @@ struct RuleCall {
 char* make_rule_query(Oid table, const TableDefinition* definition, const RuleCall& rule,
                       bool on_close);
 
+// Over the stored rows whose window ends after $1 and not after $2 (timestamptz); of a table
+// without windows: all rows. Columns: series, window_start, window_end, severity, value, threshold,
+// message.
+char* make_rule_test_query(Oid table, const TableDefinition* definition, const RuleCall& rule);
+
 }  // namespace anomaly::pg

@@ -106,6 +106,20 @@ LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'anomaly_drop_rule';
 COMMENT ON FUNCTION anomaly.drop_rule(text) IS 'drops a rule; what it found stays in anomaly.finding_log';
 REVOKE ALL ON FUNCTION anomaly.drop_rule(text) FROM PUBLIC;
 
+CREATE FUNCTION anomaly.test_rule(
+    name text, from_time timestamptz DEFAULT NULL, to_time timestamptz DEFAULT NULL,
+    OUT series jsonb, OUT window_start timestamptz, OUT window_end timestamptz, OUT severity text,
+    OUT value double precision, OUT threshold double precision, OUT message text)
+RETURNS SETOF record
+LANGUAGE c CALLED ON NULL INPUT VOLATILE AS 'MODULE_PATHNAME', 'anomaly_test_rule';
+COMMENT ON FUNCTION anomaly.test_rule(text, timestamptz, timestamptz) IS 'what a rule finds in the rows that are stored now whose window ends after from_time and not after to_time (NULL: without bound; without windows: in all rows); read-only, as the caller, and nothing is recorded';
+REVOKE ALL ON FUNCTION anomaly.test_rule(text, timestamptz, timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION anomaly.explain_rule(name text) RETURNS SETOF text
+LANGUAGE c STRICT VOLATILE AS 'MODULE_PATHNAME', 'anomaly_explain_rule';
+COMMENT ON FUNCTION anomaly.explain_rule(text) IS 'EXPLAIN of the query that evaluates a rule over the rows of a commit; for the table''s owner';
+REVOKE ALL ON FUNCTION anomaly.explain_rule(text) FROM PUBLIC;
+
 -- One statement each: both change the same row of pg_extension.
 SELECT pg_catalog.pg_extension_config_dump('anomaly.rule', '');
 SELECT pg_catalog.pg_extension_config_dump('anomaly.finding_log', '');

@@ -140,11 +140,13 @@ sub found_by_free
 {
     my ($name) = @_;
     return same_rows($node,
-        q{SELECT series->>'cpu', window_start, message FROM anomaly.finding_log WHERE rule = 'free'},
+        q{SELECT series->>'cpu', window_start, message FROM anomaly.finding_log
+          WHERE rule = 'free'},
         q{SELECT cpu, window_start, 'one' FROM cpu_agg WHERE hostname = 'doc' AND } . closed(6)
           . q{ AND window_start < to_timestamp(} . ($begin_ms / 1000 + 30 * ($window - 1)) . ')'
           . q{ UNION ALL SELECT cpu, window_start, 'two' FROM cpu_agg WHERE hostname = 'doc'
-               AND window_start = to_timestamp(} . ($begin_ms / 1000 + 30 * ($window - 1)) . ')', $name);
+               AND window_start = to_timestamp(} . ($begin_ms / 1000 + 30 * ($window - 1)) . ')',
+        $name);
 }
 
 my $body = q{(c cpu_agg) RETURNS text LANGUAGE sql STABLE AS
@@ -175,6 +177,47 @@ next_window();
 is(rule('free', 'state'), 'running', 'and goes on when it is back');
 sql('DROP FUNCTION lost CASCADE');
 is(rule('free', 'count(*)'), '0', 'dropped with its function');
+
+# ---- the back-test says what would have been found, and writes nothing ----
+
+my $found = q{series, window_start, window_end, severity, value, threshold, message};
+my $span = "to_timestamp($begin_ms / 1000 + 30)";
+sql(q{SELECT anomaly.create_rule('trial', 'cpu_agg', 'over_limit',
+        parameters => '{"limit": 50, "host": "doc", "severity": "try", "say": "x"}');
+      SELECT anomaly.disable_rule('trial')});
+same_rows($node,
+    "SELECT $found FROM anomaly.test_rule('trial', $span, $span + interval '1 minute')",
+    q{SELECT jsonb_build_object('hostname', hostname, 'cpu', cpu), window_start, window_end,
+        'try', usage_avg, 50::float8, 'x' FROM cpu_agg
+      WHERE hostname = 'doc' AND usage_avg > 50 AND window_end > } . $span
+      . " AND window_end <= $span + interval '1 minute'", 'the back-test of a set');
+is(sql('SELECT count(DISTINCT window_end)'
+          . " FROM anomaly.test_rule('trial', $span, $span + '1 minute')"), '2',
+    'over the windows that end in the span');
+same_rows($node, q{SELECT series->>'hostname', message FROM anomaly.test_rule('hot', '2026-01-01')},
+    q{SELECT NULL, 'hot' FROM cpu_hot WHERE usage > 98}, 'of a filter: all rows');
+same_rows($node, q{SELECT series->>'cpu', window_end FROM anomaly.test_rule('grumpy')},
+    q{SELECT cpu, window_end FROM cpu_agg WHERE hostname = 'sneezy'}, 'of a boolean');
+sql(q{CREATE FUNCTION scribbles(c cpu_agg) RETURNS boolean LANGUAGE plpgsql AS
+        $$ BEGIN INSERT INTO mood VALUES (true); RETURN true; END $$;
+      SELECT anomaly.create_rule('scribbler', 'cpu_agg', 'scribbles');
+      SELECT anomaly.disable_rule('scribbler')});
+my ($rc, $out, $err) = $node->psql('postgres',
+    q{BEGIN; SELECT * FROM anomaly.test_rule('scribbler')});
+like($err, qr/cannot execute INSERT in a read-only transaction/, 'it may not write');
+is(sql(q{BEGIN; SELECT FROM anomaly.test_rule('trial'); UPDATE mood SET fails = fails; COMMIT;
+         SELECT count(*) FROM mood}), '1', 'and who calls it may, afterwards');
+is(rule('trial', q{evaluations || ' ' || findings}), '0 0', 'nothing is counted');
+is(sql(q{SELECT count(*) FROM anomaly.finding_log WHERE rule IN ('trial', 'scribbler')}), '0',
+    'nothing is logged');
+sql(q{CREATE TABLE limits (hostname text PRIMARY KEY, allowed float8);
+      CREATE FUNCTION over_table(c cpu_agg) RETURNS SETOF anomaly.finding LANGUAGE sql STABLE AS
+        $$ SELECT 'warning', c.usage_avg, t.allowed, 'over' FROM limits t
+           WHERE t.hostname = c.hostname AND c.usage_avg > t.allowed $$;
+      SELECT anomaly.create_rule('joined', 'cpu_agg', 'over_table')});
+my $plan = sql(q{SELECT * FROM anomaly.explain_rule('joined')});
+like($plan, qr/Named Tuplestore Scan/, 'the plan reads the changes');
+like($plan, qr/limits/, 'and the function is inlined');
 
 # ---- repeated failure ----
 
