@@ -3,38 +3,11 @@
 
 #include "pg/guc.h"
 #include "pg/plan.h"
+#include "pg/rule_limit.h"
 #include "pg/rule_query.h"
 #include "pg/subtransaction.h"
 
 namespace anomaly::pg {
-
-namespace {
-
-constexpr int kCancelAgainMs = 100;
-
-TimeoutId rule_timeout = MAX_TIMEOUTS;
-
-// The rule's own time limit: a query cancel, again and again, since a rule may swallow one.
-void on_rule_timeout() {
-    InterruptPending = true;
-    QueryCancelPending = true;
-    SetLatch(MyLatch);
-}
-
-void start_time_limit() {
-    if (rule_timeout == MAX_TIMEOUTS) rule_timeout = RegisterTimeout(USER_TIMEOUT, on_rule_timeout);
-    enable_timeout_every(
-        rule_timeout,
-        TimestampTzPlusMilliseconds(GetCurrentTimestamp(), settings.rule_time_limit_ms),
-        kCancelAgainMs);
-}
-
-void stop_time_limit() {
-    disable_timeout(rule_timeout, false);
-    QueryCancelPending = false;
-}
-
-}  // namespace
 
 RuleSet* load_rules(Oid table, const TableDefinition* definition) {
     static Plan select = {
@@ -178,9 +151,9 @@ void forget_plan(Rule* rule) {
 void evaluate_rule(RuleSet* set, Rule* rule, MemoryContext target, List** findings) {
     Evaluation evaluation = {set, rule, target, NIL};
     const TimestampTz start = GetCurrentTimestamp();
-    start_time_limit();
+    start_rule_limit(rule->name);
     ErrorData* error = run_in_subtransaction(evaluate_step, &evaluation, true);
-    stop_time_limit();
+    stop_rule_limit();
     rule->evaluated = true;
     rule->elapsed_us = Max(GetCurrentTimestamp() - start, 0);
     const MemoryContext caller = MemoryContextSwitchTo(target);

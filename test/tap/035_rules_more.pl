@@ -251,4 +251,30 @@ is(sql('SELECT max(seq) = count(*) AND min(seq) = 1 FROM anomaly.alert_event'), 
     'its number is one among the others');
 is((worker_pids($node, 'stream worker'))[0], $worker, 'the worker is the same all the time');
 
+# ---- a rule that will not be cancelled ----
+
+sql(q{CREATE FUNCTION swallows(c cpu_agg) RETURNS boolean LANGUAGE plpgsql STABLE AS
+        $$ BEGIN LOOP
+             BEGIN PERFORM pg_sleep(3600); EXCEPTION WHEN query_canceled THEN NULL; END;
+           END LOOP; END $$;
+      SELECT anomaly.create_rule('swallower', 'cpu_agg', 'swallows')});
+my $moody = rule('moody', 'findings');
+next_window();
+is(rule('swallower', q{state || ' ' || errors || ' ' || last_error}),
+    'disabled 1 did not end within 300 ms and could not be cancelled: disabled', 'it is disabled');
+my ($next_worker) = worker_pids($node, 'stream worker');
+isnt($next_worker, $worker, 'its worker has ended');
+is(sql(q{SELECT count(*), min(message) FROM anomaly.events_since(0, 1000000)
+    WHERE kind = 'rule_failing' AND rule = 'swallower' AND table_name = 'cpu_agg'}),
+    '1|rule "swallower" did not end within 300 ms and could not be cancelled: disabled',
+    'there is an event');
+next_window();
+is((worker_pids($node, 'stream worker'))[0], $next_worker, 'once, and not again');
+same_rows($node, q{SELECT series->>'hostname', series->>'cpu', window_start
+      FROM anomaly.finding_log WHERE rule = 'moody' AND window_start >= (SELECT max(window_start)
+        FROM anomaly.finding_log WHERE rule = 'moody') - interval '30 seconds'},
+    q{SELECT hostname, cpu, window_start FROM cpu_agg WHERE } . closed($window - 2),
+    'other rules have found all of both windows');
+cmp_ok(rule('moody', 'findings'), '>', $moody, 'and counted it');
+
 done_testing();
