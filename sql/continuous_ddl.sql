@@ -292,7 +292,7 @@ SELECT anomaly.create_rule('hosts often', 'host_agg', 'host_rule', 'update');
 SET ROLE regress_ddl_owner;
 SELECT anomaly.create_rule('r2', 'hot', 'hot_rule');
 RESET ROLE;
-GRANT EXECUTE ON FUNCTION anomaly.create_rule(text, regclass, text, text), anomaly.drop_rule(text)
+GRANT EXECUTE ON FUNCTION anomaly.create_rule(text, regclass, text, text, jsonb), anomaly.drop_rule(text)
   TO regress_ddl_owner;
 SET ROLE regress_ddl_owner;
 SELECT anomaly.create_rule('r2', 'hot', 'hot_rule');
@@ -317,7 +317,7 @@ DROP TRIGGER anomaly_guard ON hot;
 INSERT INTO hot (host) VALUES ('now a plain table');
 ALTER TABLE hot ADD COLUMN a int;
 SELECT host FROM hot;
-DROP FUNCTION host_rule(host_agg);
+DROP FUNCTION host_rule(host_agg) CASCADE;
 DROP TABLE host_agg;
 SELECT name FROM anomaly.rule;
 SELECT relid FROM anomaly.continuous_table ORDER BY relid::text COLLATE "C";

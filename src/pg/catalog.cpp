@@ -98,6 +98,11 @@ Oid catalog_relation(const char* name) {
     return OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
 }
 
+bool catalog_is_there() {
+    return OidIsValid(get_extension_oid("anomaly", true)) &&
+           OidIsValid(catalog_relation("continuous_table")) && OidIsValid(catalog_relation("rule"));
+}
+
 Oid relation_owner(Oid relation) {
     HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
     if (!HeapTupleIsValid(tuple)) return InvalidOid;

@@ -44,6 +44,9 @@ inline CatalogArgument argument_int8(int64 value) {
 // The namespace anomaly and a relation in it; InvalidOid if the extension is not there.
 Oid catalog_relation(const char* name);
 
+// The catalog is there, and not itself on its way out with the extension.
+bool catalog_is_there();
+
 // Owner of a relation; InvalidOid if it is gone.
 Oid relation_owner(Oid relation);
 

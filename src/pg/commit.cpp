@@ -7,6 +7,7 @@
 #include "pg/event_log.h"
 #include "pg/extension_lock.h"
 #include "pg/progress.h"
+#include "pg/rule_outcome.h"
 #include "pg/rule_set.h"
 #include "pg/shmem.h"
 #include "pg/start_mark.h"
@@ -22,6 +23,7 @@ struct Commit {
     RunReader* reader;
     MemoryContext context;  // for what outlives the tables' subtransactions
     List* findings;
+    List* notices;
     int64 messages;  // taken in since the last commit
     int64 bytes;
     RunTable* waits_for;  // somebody holds a lock on this one
@@ -60,6 +62,7 @@ struct TablePart {
     const TableChanges* changes;
     int64 rows_written;
     List* findings;
+    List* notices;
 };
 
 // Rows, triggers and rules are the owner's: everything of his happens before his rights are given
@@ -76,7 +79,7 @@ void write_as_owner(TablePart* part) {
     part->rows_written = write_changes(part->table->writer);
     allow_table_writes(false);
     CommandCounterIncrement();
-    evaluate_rules(part->table->rules, part->commit->context, &part->findings);
+    evaluate_rules(part->table->rules, part->changes, part->commit->context, &part->findings);
     SPI_finish();
     AtEOXact_GUC(true, nest_level);
     SetUserIdAndSecContext(user, context);
@@ -107,7 +110,9 @@ void table_step(void* opaque) {
     if (part->changes->row_count > 0) write_as_owner(part);
     SPI_connect();
     write_records(part);
-    if (part->changes->row_count > 0) store_rule_outcomes(part->table->rules);
+    if (part->changes->row_count > 0) {
+        store_rule_outcomes(part->table->rules, part->commit->context, &part->notices);
+    }
     SPI_finish();
 }
 
@@ -141,13 +146,14 @@ void commit_table(Commit* commit, RunTable* table) {
         return;
     }
     TablePart part = {commit, table, bridge::ingest_changes(commit->reader->ingest, table->index),
-                      0, NIL};
+                      0,      NIL,   NIL};
     ErrorData* error = run_in_subtransaction(table_step, &part);
     allow_table_writes(false);
     if (error == NULL) {
         table->failures = 0;
         const MemoryContext caller = MemoryContextSwitchTo(commit->context);
         commit->findings = list_concat(commit->findings, part.findings);
+        commit->notices = list_concat(commit->notices, part.notices);
         MemoryContextSwitchTo(caller);
         return;
     }
@@ -182,7 +188,7 @@ void write_all(Commit* commit) {
     write_stream_records(commit, commit->reader->lost);
     SPI_connect();
     clear_start_mark_in_commit(commit->run->stream);
-    commit->event_count = write_events(commit->findings, &commit->last_seq);
+    commit->event_count = write_events(commit->findings, commit->notices, &commit->last_seq);
     SPI_finish();
 }
 

@@ -155,12 +155,6 @@ void forget_stream(Oid relation) {
     wake_manager_at_commit();
 }
 
-// The catalog is there, and not itself on its way out with the extension.
-bool catalog_is_there() {
-    return OidIsValid(get_extension_oid("anomaly", true)) &&
-           OidIsValid(catalog_relation("continuous_table")) && OidIsValid(catalog_relation("rule"));
-}
-
 Oid relation_of_guard(Oid trigger) {
     Relation triggers = table_open(TriggerRelationId, AccessShareLock);
     ScanKeyData key;

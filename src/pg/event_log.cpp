@@ -3,6 +3,7 @@
 
 #include "pg/guc.h"
 #include "pg/plan.h"
+#include "pg/rule_outcome.h"
 #include "pg/rule_set.h"
 
 namespace anomaly::pg {
@@ -24,6 +25,11 @@ Plan ensure_head = {"INSERT INTO anomaly.event_head (seq) VALUES (0) ON CONFLICT
 Plan advance_head = {"UPDATE anomaly.event_head SET seq = seq + $1 RETURNING seq", NULL};
 Plan insert_event = {
     "INSERT INTO anomaly.alert_event (seq, kind, finding) VALUES ($1, 'finding', $2)", NULL};
+Plan insert_notice = {
+    "INSERT INTO anomaly.alert_event (seq, kind, id, rule, table_name, message) VALUES ($1, "
+    "'rule_failing', pg_catalog.md5(pg_catalog.jsonb_build_array('rule_failing', $2::text, "
+    "$3::text, $5::int8)::text)::uuid, $2, $3, $4)",
+    NULL};
 
 struct Pending {
     int64 last_seq;
@@ -106,17 +112,26 @@ void send(int64 last_seq, int64 event_count) {
 
 }  // namespace
 
-int64 write_events(const List* findings, int64* last_seq) {
+int64 write_events(const List* findings, const List* notices, int64* last_seq) {
     *last_seq = 0;
-    if (findings == NIL) return 0;
-    int64 count = 0;
-    const Datum* ids = insert_findings(findings, &count);
+    if (findings == NIL && notices == NIL) return 0;
+    int64 finding_count = 0;
+    const Datum* ids = insert_findings(findings, &finding_count);
+    const int64 count = finding_count + list_length(notices);
     if (count == 0) return 0;
     *last_seq = take_numbers(count);
-    for (int64 i = 0; i < count; i++) {
-        const CatalogArgument arguments[] = {argument_int8(*last_seq - count + 1 + i),
-                                             {UUIDOID, ids[i], false}};
+    int64 seq = *last_seq - count;
+    for (int64 i = 0; i < finding_count; i++) {
+        const CatalogArgument arguments[] = {argument_int8(++seq), {UUIDOID, ids[i], false}};
         run_plan(&insert_event, arguments, lengthof(arguments), SPI_OK_INSERT);
+    }
+    ListCell* cell;
+    foreach (cell, notices) {
+        const RuleNotice* notice = static_cast<const RuleNotice*>(lfirst(cell));
+        const CatalogArgument arguments[] = {
+            argument_int8(++seq), argument_text(notice->rule), argument_text(notice->table_name),
+            argument_text(notice->message), argument_int8(notice->errors)};
+        run_plan(&insert_notice, arguments, lengthof(arguments), SPI_OK_INSERT);
     }
     return count;
 }

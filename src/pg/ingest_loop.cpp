@@ -5,7 +5,6 @@
 #include "pg/event_log.h"
 #include "pg/extension_lock.h"
 #include "pg/guc.h"
-#include "pg/rule_set.h"
 #include "pg/shmem.h"
 #include "pg/start_mark.h"
 #include "pg/stream_run.h"
@@ -254,7 +253,6 @@ bool run_until_reload(StreamRun* run) {
 
 bool load(StreamRun* run) {
     if (!begin_extension_transaction()) return false;
-    disable_hopeless_rule();
     const bool loaded = load_run(run);
     end_extension_transaction();
     return loaded;

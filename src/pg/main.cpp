@@ -4,6 +4,7 @@
 #include "pg/extension_lock.h"
 #include "pg/guc.h"
 #include "pg/launcher.h"
+#include "pg/rule_dependency.h"
 #include "pg/shmem.h"
 #include "pg/utility_hook.h"
 #include "pg/wake.h"
@@ -21,6 +22,7 @@ ANOMALY_EXPORT void _PG_init(void) {
     anomaly::pg::install_utility_hook();
     anomaly::pg::install_extension_drop_hook();
     anomaly::pg::install_continuous_drop_hook();
+    anomaly::pg::install_rule_drop_hook();
     anomaly::pg::register_launcher();
 }
 

@@ -1,83 +1,12 @@
-// anomaly.create_rule and anomaly.drop_rule.
+// anomaly.create_rule, alter_rule, enable_rule, disable_rule and drop_rule.
 #include "pg/catalog.h"
-#include "pg/continuous_ddl.h"
-#include "pg/definition.h"
 #include "pg/pinned_settings.h"
+#include "pg/rule_check.h"
 #include "pg/wake.h"
 
 namespace anomaly::pg {
 
 namespace {
-
-void check_table(Oid table) {
-    require_continuous_table(table);
-    if (!owns_object(RelationRelationId, table)) {
-        aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(table));
-    }
-}
-
-Oid find_function(const char* name, Oid row_type, Oid table) {
-    List* names = parse_qualified_name(name);
-    const Oid function = LookupFuncName(names, 1, &row_type, true);
-    if (!OidIsValid(function)) {
-        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION),
-                        errmsg("function %s(%s) does not exist", name, get_rel_name(table)),
-                        errdetail("A rule is a function of one row of its table."),
-                        errhint("CREATE FUNCTION %s(row %s) RETURNS SETOF anomaly.finding ...",
-                                name, get_rel_name(table))));
-    }
-    return function;
-}
-
-// What the function returns, in the catalog's words.
-const char* result_kind(Oid function) {
-    const Oid type = get_func_rettype(function);
-    const Oid schema = get_namespace_oid("anomaly", false);
-    const Oid finding_type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
-                                             CStringGetDatum("finding"), ObjectIdGetDatum(schema));
-    if (type == finding_type) return "finding";
-    if (!get_func_retset(function) && type == BOOLOID) return "boolean";
-    if (!get_func_retset(function) && type == TEXTOID) return "text";
-    ereport(ERROR,
-            (errcode(ERRCODE_DATATYPE_MISMATCH),
-             errmsg("function %s returns %s%s, which a rule cannot", format_procedure(function),
-                    get_func_retset(function) ? "SETOF " : "", format_type_be(type)),
-             errhint("Return boolean, text (NULL: fine), anomaly.finding or SETOF "
-                     "anomaly.finding.")));
-}
-
-void check_function_right(Oid function, Oid table) {
-    const Oid owner = relation_owner(table);
-    const AclResult result = function_aclcheck(function, owner, ACL_EXECUTE);
-    if (result != ACLCHECK_OK) {
-        aclcheck_error(result, OBJECT_FUNCTION, get_func_name(function));
-    }
-}
-
-bool table_has_windows(Oid table) {
-    const CatalogArgument argument = argument_oid(REGCLASSOID, table);
-    char* text = catalog_select_text(
-        "SELECT definition FROM anomaly.continuous_table WHERE relid = $1", &argument, 1);
-    return parse_definition(text)->kind == TableKind::kWindowed;
-}
-
-const char* check_evaluate(const char* evaluate, Oid table) {
-    const bool windows = table_has_windows(table);
-    if (evaluate == NULL) return windows ? "close" : "update";
-    if (strcmp(evaluate, "update") == 0) return evaluate;
-    if (strcmp(evaluate, "close") != 0) {
-        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("invalid value for evaluate: \"%s\"", evaluate),
-                        errhint("Write close (when a window is final) or update (on every "
-                                "change).")));
-    }
-    if (!windows) {
-        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("\"%s\" has no windows that could close", get_rel_name(table)),
-                        errhint("Leave evaluate out, or write update.")));
-    }
-    return evaluate;
-}
 
 char* text_argument(FunctionCallInfo fcinfo, int number, const char* name) {
     if (PG_ARGISNULL(number)) {
@@ -87,6 +16,19 @@ char* text_argument(FunctionCallInfo fcinfo, int number, const char* name) {
     return text_to_cstring(PG_GETARG_TEXT_PP(number));
 }
 
+char* text_or_null(FunctionCallInfo fcinfo, int number) {
+    return PG_ARGISNULL(number) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(number));
+}
+
+// The json null stands for no parameters.
+CatalogArgument parameters_argument(FunctionCallInfo fcinfo, int number) {
+    if (PG_ARGISNULL(number)) return {JSONBOID, Datum{0}, true};
+    Jsonb* value = PG_GETARG_JSONB_P(number);
+    JsonbValue scalar;
+    const bool is_null = JsonbExtractScalar(&value->root, &scalar) && scalar.type == jbvNull;
+    return {JSONBOID, JsonbPGetDatum(value), is_null};
+}
+
 void wake_stream_of(Oid table) {
     const CatalogArgument argument = argument_oid(REGCLASSOID, table);
     wake_stream_at_commit(static_cast<Oid>(catalog_select_int(
@@ -94,9 +36,15 @@ void wake_stream_of(Oid table) {
         InvalidOid)));
 }
 
-char* qualified_function_name(Oid function) {
-    return quote_qualified_identifier(get_namespace_name(get_func_namespace(function)),
-                                      get_func_name(function));
+// The table of a rule that the caller may change. Its worker reads the rules again at commit.
+Oid open_rule(const char* name) {
+    const CatalogArgument argument = argument_text(name);
+    const Oid table = static_cast<Oid>(catalog_select_int(
+        "SELECT relid::oid::bigint FROM anomaly.rule WHERE name = $1", &argument, 1, InvalidOid));
+    if (!OidIsValid(table)) raise_no_rule(name);
+    check_rule_table(table);
+    wake_stream_of(table);
+    return table;
 }
 
 }  // namespace
@@ -108,24 +56,22 @@ ANOMALY_FUNCTION(anomaly_create_rule) {
     }
     const Oid table = PG_GETARG_OID(1);
     const char* function_name = text_argument(fcinfo, 2, "function");
-    check_table(table);
-    const Oid function = find_function(function_name, get_rel_type_id(table), table);
-    const char* result = result_kind(function);
-    check_function_right(function, table);
-    const char* evaluate =
-        check_evaluate(PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)), table);
+    const CatalogArgument parameters = parameters_argument(fcinfo, 4);
+    check_rule_table(table);
+    const RuleFunction function = check_rule_function(function_name, table, !parameters.is_null);
     const CatalogArgument arguments[] = {
         argument_text(name),
         argument_oid(REGCLASSOID, table),
-        argument_text(qualified_function_name(function)),
-        argument_text(result),
-        argument_text(evaluate),
+        argument_text(function.name),
+        argument_text(function.result),
+        argument_text(check_rule_evaluate(text_or_null(fcinfo, 3), table)),
         argument_text(current_search_path()),
+        parameters,
     };
-    if (catalog_execute(
-            "INSERT INTO anomaly.rule (name, relid, function, result, evaluate, "
-            "search_path) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO NOTHING",
-            arguments, lengthof(arguments), SPI_OK_INSERT) == 0) {
+    if (catalog_execute("INSERT INTO anomaly.rule (name, relid, function, result, evaluate, "
+                        "search_path, parameters) VALUES ($1, $2, $3, $4, $5, $6, $7) "
+                        "ON CONFLICT (name) DO NOTHING",
+                        arguments, lengthof(arguments), SPI_OK_INSERT) == 0) {
         ereport(ERROR,
                 (errcode(ERRCODE_DUPLICATE_OBJECT), errmsg("rule \"%s\" already exists", name),
                  errhint("Drop it with anomaly.drop_rule, or choose another name.")));
@@ -134,17 +80,67 @@ ANOMALY_FUNCTION(anomaly_create_rule) {
     PG_RETURN_VOID();
 }
 
-ANOMALY_FUNCTION(anomaly_drop_rule) {
-    const char* name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-    const CatalogArgument argument = argument_text(name);
-    const Oid table = static_cast<Oid>(catalog_select_int(
-        "SELECT relid::oid::bigint FROM anomaly.rule WHERE name = $1", &argument, 1, InvalidOid));
-    if (!OidIsValid(table)) {
-        ereport(ERROR,
-                (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("rule \"%s\" does not exist", name)));
+ANOMALY_FUNCTION(anomaly_alter_rule) {
+    const char* name = text_argument(fcinfo, 0, "name");
+    const Oid table = open_rule(name);
+    const CatalogArgument of_name = argument_text(name);
+    CatalogArgument parameters = parameters_argument(fcinfo, 3);
+    if (PG_ARGISNULL(3)) {
+        const char* stored = catalog_select_text(
+            "SELECT parameters::text FROM anomaly.rule WHERE name = $1", &of_name, 1);
+        parameters.is_null = stored == NULL;
+        if (stored != NULL) {
+            parameters.value = DirectFunctionCall1(jsonb_in, CStringGetDatum(stored));
+        }
     }
-    check_table(table);
-    wake_stream_of(table);
+    const char* new_name = text_or_null(fcinfo, 1);
+    const char* function_name = new_name;
+    if (new_name == NULL) {
+        function_name =
+            catalog_select_text("SELECT function FROM anomaly.rule WHERE name = $1", &of_name, 1);
+    }
+    const RuleFunction function = check_rule_function(function_name, table, !parameters.is_null);
+    const char* evaluate = text_or_null(fcinfo, 2);
+    const CatalogArgument arguments[] = {
+        of_name,
+        argument_text(function.name),
+        argument_text(function.result),
+        argument_text(evaluate == NULL ? NULL : check_rule_evaluate(evaluate, table)),
+        argument_text(new_name == NULL ? NULL : current_search_path()),
+        parameters,
+    };
+    catalog_execute(
+        "UPDATE anomaly.rule SET function = $2, result = $3, "
+        "evaluate = coalesce($4, evaluate), search_path = coalesce($5, search_path), "
+        "parameters = $6, failures = 0, paused_until = NULL WHERE name = $1",
+        arguments, lengthof(arguments), SPI_OK_UPDATE);
+    PG_RETURN_VOID();
+}
+
+ANOMALY_FUNCTION(anomaly_enable_rule) {
+    const char* name = text_argument(fcinfo, 0, "name");
+    open_rule(name);
+    const CatalogArgument argument = argument_text(name);
+    catalog_execute(
+        "UPDATE anomaly.rule SET enabled = true, failures = 0, paused_until = NULL "
+        "WHERE name = $1",
+        &argument, 1, SPI_OK_UPDATE);
+    PG_RETURN_VOID();
+}
+
+ANOMALY_FUNCTION(anomaly_disable_rule) {
+    const char* name = text_argument(fcinfo, 0, "name");
+    open_rule(name);
+    const CatalogArgument argument = argument_text(name);
+    catalog_execute("UPDATE anomaly.rule SET enabled = false WHERE name = $1", &argument, 1,
+                    SPI_OK_UPDATE);
+    PG_RETURN_VOID();
+}
+
+ANOMALY_FUNCTION(anomaly_drop_rule) {
+    const char* name = text_argument(fcinfo, 0, "name");
+    open_rule(name);
+    const CatalogArgument argument = argument_text(name);
     catalog_execute("DELETE FROM anomaly.rule WHERE name = $1", &argument, 1, SPI_OK_DELETE);
     PG_RETURN_VOID();
 }

@@ -1,8 +1,10 @@
-// Composes the query of a rule:
+// Composes the queries of a rule. In a commit:
 //   SELECT * FROM (SELECT x.ordinal, <labels>, <window>, <message>, f.severity, ...
 //     FROM anomaly_changes x, LATERAL rule(ROW(x.a, x.b, ...)::schema.table) f WHERE <closed>
 //     LIMIT <one more than allowed>) q ORDER BY 1
-// The limit is inside: a rule without measure is not to be sorted to its end first.
+// The limit is inside: a rule without measure is not to be sorted to its end first. Over history:
+//   SELECT <labels>, <window>, f.severity, ... FROM (SELECT x.* FROM schema.table AS x
+//     WHERE <window's end> > $1 AND <window's end> <= $2 OFFSET 0) AS x, LATERAL rule(...) f
 #include "pg/rule_query.h"
 
 #include "pg/table_writer.h"
@@ -39,44 +41,57 @@ void append_series(StringInfo out, Relation table, const TableDefinition* defini
     appendStringInfoString(out, ")");
 }
 
-// A window's bound may not be in the select list: then it follows from the other one.
-void append_window(StringInfo out, Relation table, const TableDefinition* definition) {
+// The start (0) or end (1) of the row's window. It may not be in the select list: then it follows
+// from the other one. False: neither is there.
+bool append_window_bound(StringInfo out, Relation table, const TableDefinition* definition,
+                         int which) {
     const char* bounds[2] = {NULL, NULL};
     for (int i = 0; i < definition->output_count; i++) {
-        for (int which = 0; which < 2; which++) {
-            if (is_window_attribute(definition, definition->outputs[i].group_attribute, which)) {
-                bounds[which] = quote_identifier(column_name(table, i));
+        for (int w = 0; w < 2; w++) {
+            if (is_window_attribute(definition, definition->outputs[i].group_attribute, w)) {
+                bounds[w] = quote_identifier(column_name(table, i));
             }
         }
     }
-    const long long size_us = definition->window_size_us;
-    if (bounds[0] != NULL) {
-        appendStringInfo(out, "x.%s, ", bounds[0]);
-    } else if (bounds[1] != NULL) {
-        appendStringInfo(out, "x.%s - interval '%lld microseconds', ", bounds[1], size_us);
-    } else {
-        appendStringInfoString(out, "NULL::timestamptz, ");
-    }
-    if (bounds[1] != NULL) {
-        appendStringInfo(out, "x.%s", bounds[1]);
-    } else if (bounds[0] != NULL) {
-        appendStringInfo(out, "x.%s + interval '%lld microseconds'", bounds[0], size_us);
+    if (bounds[which] != NULL) {
+        appendStringInfo(out, "x.%s", bounds[which]);
+    } else if (bounds[1 - which] != NULL) {
+        appendStringInfo(out, "x.%s %c interval '%lld microseconds'", bounds[1 - which],
+                         which == 0 ? '-' : '+',
+                         static_cast<long long>(definition->window_size_us));
     } else {
         appendStringInfoString(out, "NULL::timestamptz");
+        return false;
     }
+    return true;
 }
 
-// function(ROW(...)::table)
+void append_labels(StringInfo out, Relation table, const TableDefinition* definition) {
+    append_series(out, table, definition);
+    appendStringInfoString(out, ", ");
+    append_window_bound(out, table, definition, 0);
+    appendStringInfoString(out, ", ");
+    append_window_bound(out, table, definition, 1);
+}
+
+char* table_name(Relation table) {
+    return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
+                                      RelationGetRelationName(table));
+}
+
+// function(ROW(...)::table) or function(ROW(...)::table, '...'::jsonb)
 void append_call(StringInfo out, Relation table, const TableDefinition* definition,
-                 const char* function) {
-    appendStringInfo(out, "%s(ROW(", function);
+                 const RuleCall& rule) {
+    appendStringInfo(out, "%s(ROW(", rule.function);
     for (int i = 0; i < definition->output_count; i++) {
         appendStringInfo(out, "%sx.%s", i == 0 ? "" : ", ",
                          quote_identifier(column_name(table, i)));
     }
-    appendStringInfo(out, ")::%s)",
-                     quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
-                                                RelationGetRelationName(table)));
+    appendStringInfo(out, ")::%s", table_name(table));
+    if (rule.parameters != NULL) {
+        appendStringInfo(out, ", %s::pg_catalog.jsonb", quote_literal_cstr(rule.parameters));
+    }
+    appendStringInfoChar(out, ')');
 }
 
 void append_finding(StringInfo out, const char* result) {
@@ -97,38 +112,67 @@ void append_source(StringInfo out, const char* result, const char* call) {
     }
 }
 
+// What of a call's results is a finding.
+void append_found(StringInfo out, const char* result, const char* call) {
+    if (strcmp(result, "boolean") == 0) {
+        appendStringInfoString(out, call);
+    } else if (strcmp(result, "text") == 0) {
+        appendStringInfoString(out, "f.message IS NOT NULL");
+    } else {
+        // A function that returns NULL gives a row of NULLs: nothing was found.
+        appendStringInfoString(out,
+                               "NOT (f.severity IS NULL AND f.value IS NULL AND "
+                               "f.threshold IS NULL AND f.message IS NULL)");
+    }
+}
+
 }  // namespace
 
-char* make_rule_query(Oid table_oid, const TableDefinition* definition, const char* function,
-                      const char* result, bool on_close) {
+char* make_rule_query(Oid table_oid, const TableDefinition* definition, const RuleCall& rule,
+                      bool on_close) {
     Relation table = table_open(table_oid, NoLock);
     StringInfoData call;
     initStringInfo(&call);
-    append_call(&call, table, definition, function);
+    append_call(&call, table, definition, rule);
     StringInfoData query;
     initStringInfo(&query);
     appendStringInfo(&query, "SELECT * FROM (SELECT x.%s, ", quote_identifier(kOrdinalColumn));
-    append_series(&query, table, definition);
-    appendStringInfoString(&query, ", ");
-    append_window(&query, table, definition);
+    append_labels(&query, table, definition);
     appendStringInfo(&query, ", x.%s, x.%s", quote_identifier(kPartitionColumn),
                      quote_identifier(kOffsetColumn));
-    append_finding(&query, result);
+    append_finding(&query, rule.result);
     appendStringInfo(&query, " FROM %s AS x", kChangesName);
-    append_source(&query, result, call.data);
-    appendStringInfo(&query, " WHERE x.%s",
+    append_source(&query, rule.result, call.data);
+    appendStringInfo(&query, " WHERE x.%s AND ",
                      quote_identifier(on_close ? kClosedColumn : kChangedColumn));
-    if (strcmp(result, "boolean") == 0) {
-        appendStringInfo(&query, " AND %s", call.data);
-    } else if (strcmp(result, "text") == 0) {
-        appendStringInfoString(&query, " AND f.message IS NOT NULL");
-    } else {
-        // A function that returns NULL gives a row of NULLs: nothing was found.
-        appendStringInfoString(&query,
-                               " AND NOT (f.severity IS NULL AND f.value IS NULL AND "
-                               "f.threshold IS NULL AND f.message IS NULL)");
-    }
+    append_found(&query, rule.result, call.data);
     appendStringInfo(&query, " LIMIT %d) AS q ORDER BY 1", kMaxFindings + 1);
+    table_close(table, NoLock);
+    return query.data;
+}
+
+char* make_rule_test_query(Oid table_oid, const TableDefinition* definition, const RuleCall& rule) {
+    Relation table = table_open(table_oid, NoLock);
+    StringInfoData call;
+    StringInfoData window_end;
+    StringInfoData query;
+    initStringInfo(&call);
+    initStringInfo(&window_end);
+    initStringInfo(&query);
+    append_call(&call, table, definition, rule);
+    appendStringInfoString(&query, "SELECT ");
+    append_labels(&query, table, definition);
+    append_finding(&query, rule.result);
+    appendStringInfo(&query, " FROM (SELECT x.* FROM %s AS x", table_name(table));
+    if (append_window_bound(&window_end, table, definition, 1)) {
+        appendStringInfo(&query, " WHERE %s > $1 AND %s <= $2", window_end.data, window_end.data);
+    }
+    // A row outside of the span must not reach the function, which might not like it.
+    appendStringInfoString(&query, " OFFSET 0) AS x");
+    append_source(&query, rule.result, call.data);
+    appendStringInfoString(&query, " WHERE ");
+    append_found(&query, rule.result, call.data);
+    appendStringInfoString(&query, " ORDER BY 3, 1");
     table_close(table, NoLock);
     return query.data;
 }

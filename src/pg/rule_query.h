@@ -23,8 +23,19 @@ enum RuleQueryColumn {
     kRuleMessage,
 };
 
-// `function` is qualified and quoted, `result` boolean, text or finding. Needs the table's lock.
-char* make_rule_query(Oid table, const TableDefinition* definition, const char* function,
-                      const char* result, bool on_close);
+struct RuleCall {
+    const char* function;    // qualified and quoted
+    const char* parameters;  // json, NULL: none
+    const char* result;      // boolean, text or finding
+};
+
+// Needs the table's lock.
+char* make_rule_query(Oid table, const TableDefinition* definition, const RuleCall& rule,
+                      bool on_close);
+
+// Over the stored rows whose window ends after $1 and not after $2 (timestamptz); of a table
+// without windows: all rows. Columns: series, window_start, window_end, severity, value, threshold,
+// message.
+char* make_rule_test_query(Oid table, const TableDefinition* definition, const RuleCall& rule);
 
 }  // namespace anomaly::pg

@@ -3,85 +3,16 @@
 
 #include "pg/guc.h"
 #include "pg/plan.h"
+#include "pg/rule_limit.h"
 #include "pg/rule_query.h"
-#include "pg/shmem.h"
 #include "pg/subtransaction.h"
 
 namespace anomaly::pg {
 
-namespace {
-
-constexpr int kCancelAgainMs = 100;
-
-// A rule that has swallowed so many cancels will swallow them all.
-constexpr int kMostCancels = 20;
-
-struct Rule {
-    char* name;
-    int64 name_hash;
-    char* function;
-    char* result;
-    bool on_close;
-    char* search_path;
-    char* query;          // NULL: not yet made
-    SPIPlanPtr plan;      // NULL: not yet prepared
-    int64 finding_count;  // of this commit
-    char* error;          // of this commit, NULL: none
-};
-
-TimeoutId rule_timeout = MAX_TIMEOUTS;
-int cancel_count = 0;
-int64 running_rule = 0;
-
-// The rule's own time limit: a query cancel, again and again, since a rule may swallow one. Nothing
-// but the end of the process stops one that swallows them all.
-void on_rule_timeout() {
-    InterruptPending = true;
-    if (cancel_count++ < kMostCancels) {
-        QueryCancelPending = true;
-    } else {
-        ProcDiePending = true;
-    }
-    SetLatch(MyLatch);
-}
-
-// The next process is told, or it would run into the same rule.
-void tell_culprit(int, Datum) {
-    if (cancel_count > kMostCancels) publish_culprit(static_cast<uint64>(running_rule));
-}
-
-void start_time_limit(const Rule* rule) {
-    if (rule_timeout == MAX_TIMEOUTS) {
-        rule_timeout = RegisterTimeout(USER_TIMEOUT, on_rule_timeout);
-        before_shmem_exit(tell_culprit, Datum{0});
-    }
-    cancel_count = 0;
-    running_rule = rule->name_hash;
-    enable_timeout_every(
-        rule_timeout,
-        TimestampTzPlusMilliseconds(GetCurrentTimestamp(), settings.rule_time_limit_ms),
-        kCancelAgainMs);
-}
-
-void stop_time_limit() {
-    disable_timeout(rule_timeout, false);
-    QueryCancelPending = false;
-}
-
-}  // namespace
-
-struct RuleSet {
-    Oid table;
-    const TableDefinition* definition;
-    MemoryContext context;
-    Rule* rules;
-    int count;
-};
-
 RuleSet* load_rules(Oid table, const TableDefinition* definition) {
     static Plan select = {
-        "SELECT name, function, result, evaluate, search_path, "
-        "pg_catalog.hashtextextended(name COLLATE \"C\", 0) FROM anomaly.rule "
+        "SELECT name, function, parameters, result, evaluate, search_path, paused_until "
+        "FROM anomaly.rule "
         "WHERE relid = $1 AND enabled ORDER BY name",
         NULL};
     RuleSet* set = static_cast<RuleSet*>(palloc0(sizeof(RuleSet)));
@@ -97,12 +28,14 @@ RuleSet* load_rules(Oid table, const TableDefinition* definition) {
     for (uint64 i = 0; i < count; i++) {
         Rule* rule = &set->rules[i];
         rule->name = SPI_getvalue(rows->vals[i], rows->tupdesc, 1);
-        rule->function = SPI_getvalue(rows->vals[i], rows->tupdesc, 2);
-        rule->result = SPI_getvalue(rows->vals[i], rows->tupdesc, 3);
-        rule->on_close = strcmp(SPI_getvalue(rows->vals[i], rows->tupdesc, 4), "close") == 0;
-        rule->search_path = SPI_getvalue(rows->vals[i], rows->tupdesc, 5);
+        rule->call.function = SPI_getvalue(rows->vals[i], rows->tupdesc, 2);
+        rule->call.parameters = SPI_getvalue(rows->vals[i], rows->tupdesc, 3);
+        rule->call.result = SPI_getvalue(rows->vals[i], rows->tupdesc, 4);
+        rule->on_close = strcmp(SPI_getvalue(rows->vals[i], rows->tupdesc, 5), "close") == 0;
+        rule->search_path = SPI_getvalue(rows->vals[i], rows->tupdesc, 6);
         bool is_null = false;
-        rule->name_hash = DatumGetInt64(SPI_getbinval(rows->vals[i], rows->tupdesc, 6, &is_null));
+        const Datum paused = SPI_getbinval(rows->vals[i], rows->tupdesc, 7, &is_null);
+        rule->paused_until = is_null ? 0 : DatumGetTimestampTz(paused);
     }
     set->count = static_cast<int>(count);
     MemoryContextSwitchTo(spi_context);
@@ -157,8 +90,7 @@ void prepare_rule(RuleSet* set, Rule* rule) {
     if (rule->plan != NULL) return;
     if (rule->query == NULL) {
         const MemoryContext caller = MemoryContextSwitchTo(set->context);
-        rule->query = make_rule_query(set->table, set->definition, rule->function, rule->result,
-                                      rule->on_close);
+        rule->query = make_rule_query(set->table, set->definition, rule->call, rule->on_close);
         MemoryContextSwitchTo(caller);
     }
     rule->plan = SPI_prepare(rule->query, 0, NULL);
@@ -208,76 +140,65 @@ void evaluate_step(void* opaque) {
     AtEOXact_GUC(true, nest_level);
 }
 
+// A function or table may have been renamed: what failed is made anew the next time.
+void forget_plan(Rule* rule) {
+    if (rule->plan != NULL) SPI_freeplan(rule->plan);
+    if (rule->query != NULL) pfree(rule->query);
+    rule->plan = NULL;
+    rule->query = NULL;
+}
+
 void evaluate_rule(RuleSet* set, Rule* rule, MemoryContext target, List** findings) {
     Evaluation evaluation = {set, rule, target, NIL};
-    start_time_limit(rule);
+    const TimestampTz start = GetCurrentTimestamp();
+    start_rule_limit(rule->name);
     ErrorData* error = run_in_subtransaction(evaluate_step, &evaluation, true);
-    stop_time_limit();
+    stop_rule_limit();
+    rule->evaluated = true;
+    rule->elapsed_us = Max(GetCurrentTimestamp() - start, 0);
+    const MemoryContext caller = MemoryContextSwitchTo(target);
     if (error != NULL) {
-        const MemoryContext caller = MemoryContextSwitchTo(target);
         rule->error = error->sqlerrcode == ERRCODE_QUERY_CANCELED
                           ? psprintf("did not end within %d ms", settings.rule_time_limit_ms)
                           : pstrdup(error->message);
-        MemoryContextSwitchTo(caller);
         FreeErrorData(error);
-        return;
+        forget_plan(rule);
+    } else {
+        rule->finding_count = list_length(evaluation.findings);
+        *findings = list_concat(*findings, evaluation.findings);
     }
-    rule->finding_count = list_length(evaluation.findings);
-    const MemoryContext caller = MemoryContextSwitchTo(target);
-    *findings = list_concat(*findings, evaluation.findings);
     MemoryContextSwitchTo(caller);
+}
+
+struct Occasion {
+    bool closed;   // some window is final now
+    bool changed;  // some row is new or other than before
+};
+
+Occasion occasion_of(const RuleSet* set, const TableChanges* changes) {
+    if (set->definition->kind == TableKind::kFilter) return {true, true};
+    Occasion occasion = {false, false};
+    for (int row = 0; row < changes->row_count; row++) {
+        if ((changes->flags[row] & kRowClosed) != 0) occasion.closed = true;
+        if ((changes->flags[row] & kRowUnchanged) == 0) occasion.changed = true;
+    }
+    return occasion;
 }
 
 }  // namespace
 
-void evaluate_rules(RuleSet* set, MemoryContext target, List** findings) {
-    for (int i = 0; i < set->count; i++) {
-        set->rules[i].finding_count = 0;
-        set->rules[i].error = NULL;
-        evaluate_rule(set, &set->rules[i], target, findings);
-    }
-}
-
-void disable_hopeless_rule() {
-    static Plan disable = {
-        "UPDATE anomaly.rule SET enabled = false, errors = errors + 1, last_error = $2, "
-        "last_error_at = pg_catalog.clock_timestamp() "
-        "WHERE pg_catalog.hashtextextended(name COLLATE \"C\", 0) = $1 RETURNING name",
-        NULL};
-    const int64 culprit = static_cast<int64>(take_culprit());
-    if (culprit == 0) return;
-    const char* error = psprintf("did not end within %d ms and could not be cancelled: disabled",
-                                 settings.rule_time_limit_ms);
-    const CatalogArgument arguments[] = {argument_int8(culprit), argument_text(error)};
-    SPI_connect();
-    if (run_plan(&disable, arguments, lengthof(arguments), SPI_OK_UPDATE_RETURNING) > 0) {
-        ereport(LOG, (errmsg("rule \"%s\" %s",
-                             SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1), error),
-                      errhint("Drop it with anomaly.drop_rule and create it again, mended.")));
-    }
-    SPI_finish();
-}
-
-void store_rule_outcomes(RuleSet* set) {
-    static Plan update_findings = {
-        "UPDATE anomaly.rule SET findings = findings + $2 WHERE name = $1", NULL};
-    static Plan update_error = {
-        "UPDATE anomaly.rule SET errors = errors + 1, last_error = $2, "
-        "last_error_at = pg_catalog.clock_timestamp() WHERE name = $1",
-        NULL};
+void evaluate_rules(RuleSet* set, const TableChanges* changes, MemoryContext target,
+                    List** findings) {
+    const Occasion occasion = occasion_of(set, changes);
     for (int i = 0; i < set->count; i++) {
         Rule* rule = &set->rules[i];
-        if (rule->error != NULL) {
-            const CatalogArgument arguments[] = {argument_text(rule->name),
-                                                 argument_text(rule->error)};
-            run_plan(&update_error, arguments, lengthof(arguments), SPI_OK_UPDATE);
-        } else if (rule->finding_count > 0) {
-            const CatalogArgument arguments[] = {argument_text(rule->name),
-                                                 argument_int8(rule->finding_count)};
-            run_plan(&update_findings, arguments, lengthof(arguments), SPI_OK_UPDATE);
-        }
-        rule->error = NULL;
+        rule->evaluated = false;
+        rule->elapsed_us = 0;
         rule->finding_count = 0;
+        rule->error = NULL;
+        if (rule->on_close ? !occasion.closed : !occasion.changed) continue;
+        if (rule->paused_until > GetCurrentTimestamp()) continue;
+        evaluate_rule(set, rule, target, findings);
     }
 }
 

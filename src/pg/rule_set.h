@@ -3,12 +3,35 @@
 // under a time limit. What a rule does wrong is recorded on the rule and stops nothing else.
 #pragma once
 
+#include "core/spec.h"
 #include "pg/definition.h"
 #include "pg/pg.h"
+#include "pg/rule_query.h"
 
 namespace anomaly::pg {
 
-struct RuleSet;
+struct Rule {
+    char* name;
+    RuleCall call;
+    bool on_close;
+    char* search_path;
+    TimestampTz paused_until;  // 0: not paused
+    char* query;               // NULL: not yet made
+    SPIPlanPtr plan;           // NULL: not yet prepared
+    // Of this commit:
+    bool evaluated;
+    int64 elapsed_us;
+    int64 finding_count;
+    char* error;  // NULL: none
+};
+
+struct RuleSet {
+    Oid table;
+    const TableDefinition* definition;
+    MemoryContext context;
+    Rule* rules;
+    int count;
+};
 
 // The enabled rules of a table; in the current memory context. Needs a transaction.
 RuleSet* load_rules(Oid table, const TableDefinition* definition);
@@ -33,15 +56,10 @@ struct Finding {
     const char* message;
 };
 
-// Evaluates all rules over the rows that collect_changes registered. Needs SPI_connect, as the
-// table's owner. Findings are added to the list (of Finding*), in `target`.
-void evaluate_rules(RuleSet* rules, MemoryContext target, List** findings);
-
-// Disables the rule that the last process of this stream could only end together with itself. Needs
-// a transaction.
-void disable_hopeless_rule();
-
-// Writes the rules' own counters and errors, as the superuser of the worker.
-void store_rule_outcomes(RuleSet* rules);
+// Evaluates the rules that have something to look at over the rows that collect_changes registered
+// of `changes`. Needs SPI_connect, as the table's owner. Findings are added to the list (of
+// Finding*), in `target`.
+void evaluate_rules(RuleSet* rules, const TableChanges* changes, MemoryContext target,
+                    List** findings);
 
 }  // namespace anomaly::pg

@@ -49,7 +49,6 @@ void forget(WorkerSlot* slot) {
     slot->state = StreamState::kStarting;
     slot->last_error_at = 0;
     slot->last_error[0] = '\0';
-    slot->culprit = 0;
     slot->figures = {};
     slot->figures.lag = -1;
 }

@@ -82,9 +82,6 @@ void publish_figures(const StreamFigures& figures);
 bool publish_error(const char* text);
 // Whether wake_stream was called since the last time.
 bool take_reload_request();
-// What ended this process, for the next one in the slot to put aside; 0: nothing in particular.
-void publish_culprit(uint64 culprit);
-uint64 take_culprit();
 // Wakes whoever waits for a commit.
 void broadcast_commit();
 

@@ -24,7 +24,6 @@ struct WorkerSlot {
     StreamFigures figures;
     RatePoint older;
     RatePoint newer;
-    uint64 culprit;
     TimestampTz last_error_at;
     char last_error[sizeof(WorkerView::last_error)];
 };

@@ -75,20 +75,6 @@ StreamState publish_state(StreamState state) {
     return before;
 }
 
-void publish_culprit(uint64 culprit) {
-    LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-    current_slot()->culprit = culprit;
-    LWLockRelease(shared->lock);
-}
-
-uint64 take_culprit() {
-    LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-    const uint64 culprit = current_slot()->culprit;
-    current_slot()->culprit = 0;
-    LWLockRelease(shared->lock);
-    return culprit;
-}
-
 void publish_figures(const StreamFigures& figures) {
     const TimestampTz now = GetCurrentTimestamp();
     LWLockAcquire(shared->lock, LW_EXCLUSIVE);

@@ -3,6 +3,7 @@
 
 #include "pg/continuous_ddl.h"
 #include "pg/database_hold.h"
+#include "pg/rule_dependency.h"
 #include "pg/shmem.h"
 #include "pg/wake.h"
 
@@ -54,10 +55,16 @@ void run(const Call& call) {
                 return;
             }
             break;
+        case T_DropStmt:
+            check_rules_of_dropped(reinterpret_cast<DropStmt*>(statement));
+            break;
         default:
             break;
     }
+    RuleRename rename = {};
+    const bool renames = begin_rule_rename(statement, &rename);
     pass_on(call);
+    if (renames) end_rule_rename(rename);
 }
 
 void process_utility(PlannedStmt* statement, const char* query_string, bool read_only_tree,

@@ -19,13 +19,18 @@ CREATE TABLE anomaly.rule (
     result         text NOT NULL CHECK (result IN ('boolean', 'text', 'finding')),
     evaluate       text NOT NULL CHECK (evaluate IN ('close', 'update')),
     search_path    text NOT NULL,
+    parameters     jsonb,
     enabled        boolean NOT NULL DEFAULT true,
     created_at     timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    evaluations    bigint NOT NULL DEFAULT 0,
+    total_time     interval NOT NULL DEFAULT '0',
     findings       bigint NOT NULL DEFAULT 0,
     errors         bigint NOT NULL DEFAULT 0,
+    failures       integer NOT NULL DEFAULT 0,
+    paused_until   timestamptz,
     last_error     text,
     last_error_at  timestamptz
-);
+) WITH (fillfactor = 50);
 COMMENT ON TABLE anomaly.rule IS 'rules: which function looks at the rows of which continuous table';
 COMMENT ON COLUMN anomaly.rule.name IS 'its name';
 COMMENT ON COLUMN anomaly.rule.relid IS 'the continuous table';
@@ -33,10 +38,15 @@ COMMENT ON COLUMN anomaly.rule.function IS 'the function, qualified and quoted';
 COMMENT ON COLUMN anomaly.rule.result IS 'what the function returns: boolean, text (NULL: fine) or finding';
 COMMENT ON COLUMN anomaly.rule.evaluate IS 'close: when a window is final; update: on every change of a row';
 COMMENT ON COLUMN anomaly.rule.search_path IS 'the search_path in force when it was created: the function is run under it';
+COMMENT ON COLUMN anomaly.rule.parameters IS 'what the function is given as its second argument, NULL: it takes the row alone';
 COMMENT ON COLUMN anomaly.rule.enabled IS 'whether it is evaluated';
 COMMENT ON COLUMN anomaly.rule.created_at IS 'when it was created';
+COMMENT ON COLUMN anomaly.rule.evaluations IS 'commits it was evaluated in so far';
+COMMENT ON COLUMN anomaly.rule.total_time IS 'time that took';
 COMMENT ON COLUMN anomaly.rule.findings IS 'findings so far';
 COMMENT ON COLUMN anomaly.rule.errors IS 'evaluations that failed so far';
+COMMENT ON COLUMN anomaly.rule.failures IS 'evaluations that failed in a row, the last one included';
+COMMENT ON COLUMN anomaly.rule.paused_until IS 'after repeated failure: it is not evaluated before this time';
 COMMENT ON COLUMN anomaly.rule.last_error IS 'the last error';
 COMMENT ON COLUMN anomaly.rule.last_error_at IS 'and when';
 
@@ -71,15 +81,44 @@ COMMENT ON COLUMN anomaly.finding_log.threshold IS 'as the rule said';
 COMMENT ON COLUMN anomaly.finding_log.message IS 'as the rule said';
 COMMENT ON COLUMN anomaly.finding_log.found_at IS 'when it was found';
 
-CREATE FUNCTION anomaly.create_rule(name text, relid regclass, function text, evaluate text DEFAULT NULL) RETURNS void
+CREATE FUNCTION anomaly.create_rule(name text, relid regclass, function text, evaluate text DEFAULT NULL, parameters jsonb DEFAULT NULL) RETURNS void
 LANGUAGE c CALLED ON NULL INPUT AS 'MODULE_PATHNAME', 'anomaly_create_rule';
-COMMENT ON FUNCTION anomaly.create_rule(text, regclass, text, text) IS 'makes a rule: function takes one row of the continuous table and returns boolean, text, anomaly.finding or a set of it; evaluate is close (default where there are windows) or update';
-REVOKE ALL ON FUNCTION anomaly.create_rule(text, regclass, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION anomaly.create_rule(text, regclass, text, text, jsonb) IS 'makes a rule: function takes one row of the continuous table, and the parameters where they are given, and returns boolean, text, anomaly.finding or a set of it; evaluate is close (default where there are windows) or update';
+REVOKE ALL ON FUNCTION anomaly.create_rule(text, regclass, text, text, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION anomaly.alter_rule(name text, function text DEFAULT NULL, evaluate text DEFAULT NULL, parameters jsonb DEFAULT NULL) RETURNS void
+LANGUAGE c CALLED ON NULL INPUT AS 'MODULE_PATHNAME', 'anomaly_alter_rule';
+COMMENT ON FUNCTION anomaly.alter_rule(text, text, text, jsonb) IS 'changes a rule, checked as anomaly.create_rule does; NULL leaves a thing as it is, the json null as parameters takes them away; a pause after failures ends';
+REVOKE ALL ON FUNCTION anomaly.alter_rule(text, text, text, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION anomaly.enable_rule(name text) RETURNS void
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'anomaly_enable_rule';
+COMMENT ON FUNCTION anomaly.enable_rule(text) IS 'lets a rule be evaluated from now on; a pause after failures ends';
+REVOKE ALL ON FUNCTION anomaly.enable_rule(text) FROM PUBLIC;
+
+CREATE FUNCTION anomaly.disable_rule(name text) RETURNS void
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'anomaly_disable_rule';
+COMMENT ON FUNCTION anomaly.disable_rule(text) IS 'keeps a rule from being evaluated; what is final by then it will never look at';
+REVOKE ALL ON FUNCTION anomaly.disable_rule(text) FROM PUBLIC;
 
 CREATE FUNCTION anomaly.drop_rule(name text) RETURNS void
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'anomaly_drop_rule';
 COMMENT ON FUNCTION anomaly.drop_rule(text) IS 'drops a rule; what it found stays in anomaly.finding_log';
 REVOKE ALL ON FUNCTION anomaly.drop_rule(text) FROM PUBLIC;
+
+CREATE FUNCTION anomaly.test_rule(
+    name text, from_time timestamptz DEFAULT NULL, to_time timestamptz DEFAULT NULL,
+    OUT series jsonb, OUT window_start timestamptz, OUT window_end timestamptz, OUT severity text,
+    OUT value double precision, OUT threshold double precision, OUT message text)
+RETURNS SETOF record
+LANGUAGE c CALLED ON NULL INPUT VOLATILE AS 'MODULE_PATHNAME', 'anomaly_test_rule';
+COMMENT ON FUNCTION anomaly.test_rule(text, timestamptz, timestamptz) IS 'what a rule finds in the rows that are stored now whose window ends after from_time and not after to_time (NULL: without bound; without windows: in all rows); read-only, as the caller, and nothing is recorded';
+REVOKE ALL ON FUNCTION anomaly.test_rule(text, timestamptz, timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION anomaly.explain_rule(name text) RETURNS SETOF text
+LANGUAGE c STRICT VOLATILE AS 'MODULE_PATHNAME', 'anomaly_explain_rule';
+COMMENT ON FUNCTION anomaly.explain_rule(text) IS 'EXPLAIN of the query that evaluates a rule over the rows of a commit; for the table''s owner';
+REVOKE ALL ON FUNCTION anomaly.explain_rule(text) FROM PUBLIC;
 
 -- One statement each: both change the same row of pg_extension.
 SELECT pg_catalog.pg_extension_config_dump('anomaly.rule', '');

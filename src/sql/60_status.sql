@@ -117,3 +117,40 @@ COMMENT ON COLUMN anomaly.table_status.dead_letters IS 'messages so far that thi
 COMMENT ON COLUMN anomaly.table_status.committed_at IS 'time of the last commit';
 COMMENT ON COLUMN anomaly.table_status.last_error IS 'the last error that stopped the table';
 COMMENT ON COLUMN anomaly.table_status.last_error_at IS 'and when';
+
+CREATE VIEW anomaly.rule_status WITH (security_barrier) AS
+SELECT r.name,
+       r.relid,
+       r.function,
+       r.evaluate,
+       r.enabled,
+       CASE WHEN NOT r.enabled THEN 'disabled'
+            WHEN r.paused_until > pg_catalog.clock_timestamp() THEN 'backing off'
+            WHEN r.failures > 0 THEN 'failing'
+            ELSE 'running' END AS state,
+       r.evaluations,
+       r.findings,
+       r.errors,
+       r.failures,
+       r.paused_until,
+       r.last_error,
+       r.last_error_at,
+       r.total_time / nullif(r.evaluations, 0) AS mean_time
+FROM anomaly.rule r
+JOIN pg_catalog.pg_class c ON c.oid = r.relid
+WHERE pg_catalog.pg_has_role(c.relowner, 'USAGE') OR pg_catalog.has_table_privilege(c.oid, 'SELECT');
+COMMENT ON VIEW anomaly.rule_status IS 'one row a rule: how it is';
+COMMENT ON COLUMN anomaly.rule_status.name IS 'the rule';
+COMMENT ON COLUMN anomaly.rule_status.relid IS 'the continuous table that it looks at';
+COMMENT ON COLUMN anomaly.rule_status.function IS 'its function';
+COMMENT ON COLUMN anomaly.rule_status.evaluate IS 'close or update';
+COMMENT ON COLUMN anomaly.rule_status.enabled IS 'false after anomaly.disable_rule, or when it would not be cancelled';
+COMMENT ON COLUMN anomaly.rule_status.state IS 'running, failing (the last evaluation did), backing off (not evaluated before paused_until), disabled';
+COMMENT ON COLUMN anomaly.rule_status.evaluations IS 'commits it was evaluated in so far';
+COMMENT ON COLUMN anomaly.rule_status.findings IS 'findings so far';
+COMMENT ON COLUMN anomaly.rule_status.errors IS 'evaluations that failed so far';
+COMMENT ON COLUMN anomaly.rule_status.failures IS 'evaluations that failed in a row, the last one included';
+COMMENT ON COLUMN anomaly.rule_status.paused_until IS 'after repeated failure: it is not evaluated before this time';
+COMMENT ON COLUMN anomaly.rule_status.last_error IS 'the last error';
+COMMENT ON COLUMN anomaly.rule_status.last_error_at IS 'and when';
+COMMENT ON COLUMN anomaly.rule_status.mean_time IS 'mean time of an evaluation';
