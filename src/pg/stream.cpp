@@ -202,7 +202,8 @@ StreamDefinition* load_stream(Oid foreign_table, const bool* used_columns) {
     stream->server = table->serverid;
     stream->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
                                               RelationGetRelationName(relation));
-    stream->descriptor = CreateTupleDescCopy(RelationGetDescr(relation));
+    // With constraints: NOT NULL is what the judge of messages looks at.
+    stream->descriptor = CreateTupleDescCopyConstr(RelationGetDescr(relation));
     load_options(relation, table->options, stream);
     load_columns(relation, table->options, used_columns, stream);
     stream->properties = load_properties(stream->server, stream->owner, &stream->property_count);
