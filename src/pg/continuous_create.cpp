@@ -34,6 +34,11 @@ void check_maintained(const TableDefinition* definition, bool emit_on_close) {
     bool used[MaxHeapAttributeNumber] = {};
     mark_used_columns(definition, used);
     make_table_spec(definition, InvalidOid, emit_on_close, 0);
+    // A constant part that raises would do so in every row, and does when a plain query is planned.
+    for (int o = 0; o < definition->output_count; o++) {
+        eval_const_expressions(NULL, reinterpret_cast<Node*>(definition->outputs[o].expr));
+    }
+    eval_const_expressions(NULL, reinterpret_cast<Node*>(definition->having));
 }
 
 void run_utility(Node* statement, const char* query_string) {

@@ -15,6 +15,7 @@ struct TableWriter {
     const char* settings;
     const TableSpec* spec;
     MemoryContext context;
+    bool is_prepared;       // what follows is there
     TupleDesc changes_row;  // the table's columns and the five of ours
     WriteStatements statements;
     bool evaluates;           // some output or HAVING is an expression over the group row
@@ -68,14 +69,16 @@ void prepare_executor(TableWriter* writer) {
 }
 
 // The relation may have been renamed, or its columns; what is prepared lasts until the next load.
+// An error on the way leaves it unprepared.
 void prepare_writer(TableWriter* writer) {
-    if (writer->changes_row != NULL) return;
+    if (writer->is_prepared) return;
     const MemoryContext caller = MemoryContextSwitchTo(writer->context);
     Relation table = table_open(writer->table, NoLock);
     writer->changes_row = make_changes_row(table);
     make_write_statements(table, writer->definition, &writer->statements);
     table_close(table, NoLock);
     prepare_executor(writer);
+    writer->is_prepared = true;
     MemoryContextSwitchTo(caller);
 }
 
