@@ -137,11 +137,18 @@ bool at_equal_positions(const RunTable* a, const RunTable* b) {
 
 namespace {
 
+// Whatever else may set the latch meanwhile.
+void wait_out(int64 pause_us) {
+    const int64 until_us = now_us() + pause_us;
+    while (now_us() < until_us) wait_for_events(-1, until_us);
+}
+
 // Waits for the broker as long as it takes; only the broker knows where the topic ends.
 const bridge::PartitionEnds* ask_ends(const StreamDefinition* definition, bridge::TopicEnds** ends,
                                       int32* count) {
+    constexpr int64 kLongestPauseUs = 10 * USECS_PER_SEC;
     const bridge::PartitionEnds* partitions = NULL;
-    for (;;) {
+    for (int64 pause_us = USECS_PER_SEC / 4;; pause_us = Min(2 * pause_us, kLongestPauseUs)) {
         check(bridge::topic_ends_open(definition->spec.topic, definition->properties,
                                       definition->property_count, kTopicQuestionMs, ends));
         bool done = false;
@@ -154,6 +161,7 @@ const bridge::PartitionEnds* ask_ends(const StreamDefinition* definition, bridge
         if (status.ok()) return partitions;
         publish_unreachable(status.text);
         bridge::topic_ends_close(*ends);
+        wait_out(pause_us);
     }
 }
 
