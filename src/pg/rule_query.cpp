@@ -1,8 +1,10 @@
 // Composes the queries of a rule. In a commit:
 //   SELECT * FROM (SELECT x.ordinal, <labels>, <window>, <message>, f.severity, ...
 //     FROM anomaly_changes x, LATERAL rule(ROW(x.a, x.b, ...)::schema.table) f WHERE <closed>
-//     LIMIT <one more than allowed>) q ORDER BY 1
-// The limit is inside: a rule without measure is not to be sorted to its end first. Over history:
+//     LIMIT <one more than allowed>) q ORDER BY 1, 7, 10, 8, 9
+// Ordered by the finding itself within a row: its position in the set, which is part of its id,
+// does not depend on the plan. The limit is inside: a rule without measure is not to be sorted to
+// its end first. Over history:
 //   SELECT <labels>, <window>, f.severity, ... FROM (SELECT x.* FROM schema.table AS x
 //     WHERE <window's end> > $1 AND <window's end> <= $2 OFFSET 0) AS x, LATERAL rule(...) f
 #include "pg/rule_query.h"
@@ -146,7 +148,7 @@ char* make_rule_query(Oid table_oid, const TableDefinition* definition, const Ru
     appendStringInfo(&query, " WHERE x.%s AND ",
                      quote_identifier(on_close ? kClosedColumn : kChangedColumn));
     append_found(&query, rule.result, call.data);
-    appendStringInfo(&query, " LIMIT %d) AS q ORDER BY 1", kMaxFindings + 1);
+    appendStringInfo(&query, " LIMIT %d) AS q ORDER BY 1, 7, 10, 8, 9", kMaxFindings + 1);
     table_close(table, NoLock);
     return query.data;
 }
