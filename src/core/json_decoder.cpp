@@ -273,10 +273,11 @@ bool JsonDecoder::Impl::store(size_t column, const JsonScalar& scalar) {
     item.filled_in = message_number_;
     if (item.type == Type::kText) {
         std::string_view token = scalar.token;
-        std::string_view text;
         if (token[0] != '"') return false;
-        token = token.substr(1, token.size() - 2);
-        if (!unescape_json_string(token, !database_is_utf8_, *arena_, &text)) return false;
+        std::string_view text = token.substr(1, token.size() - 2);
+        if (!scalar.is_plain && !unescape_json_string(text, !database_is_utf8_, *arena_, &text)) {
+            return false;
+        }
         if (item.used) to.set_text(row_, text);
         return true;
     }

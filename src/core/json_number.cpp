@@ -65,10 +65,9 @@ bool quotient_is_exact(const JsonNumber& number) {
 }
 
 template <class Float>
-bool to_float(std::string_view token, uint64_t* cell) {
+bool to_float(std::string_view token, const JsonNumber& number, uint64_t* cell) {
     if (token.size() > kLongestFloat) return false;
-    size_t exponent_at = token.find_first_of("eE");
-    if (exponent_at != std::string_view::npos && token.size() - exponent_at > 2 + kExponentDigits) {
+    if (number.has_exponent && token.size() - token.find_first_of("eE") > 2 + kExponentDigits) {
         return false;
     }
     Float value = 0;
@@ -84,7 +83,7 @@ bool to_float(std::string_view token, uint64_t* cell) {
 }
 
 bool to_double(std::string_view token, const JsonNumber& number, uint64_t* cell) {
-    if (!quotient_is_exact(number)) return to_float<double>(token, cell);
+    if (!quotient_is_exact(number)) return to_float<double>(token, number, cell);
     double value = static_cast<double>(number.digits) / kPowersOfTen[number.fraction];
     // numeric has no negative zero.
     if (number.negative && number.digits != 0) value = -value;
@@ -130,7 +129,7 @@ bool number_to_cell(Type type, std::string_view token, const JsonNumber& number,
         case Type::kInt8:
             return to_integer(token, number, INT64_MIN, INT64_MAX, cell);
         case Type::kFloat4:
-            return to_float<float>(token, cell);
+            return to_float<float>(token, number, cell);
         case Type::kFloat8:
             return to_double(token, number, cell);
         default:

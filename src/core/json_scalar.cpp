@@ -116,6 +116,7 @@ bool read_json_scalar(std::string_view text, JsonScalar* out) {
     size_t size = 0;
     if (text[0] == '"') {
         size = string_size(text, &out->is_ascii);
+        out->is_plain = size > 0;
     } else if (text[0] == 't' || text[0] == 'f' || text[0] == 'n') {
         size = keyword_size(text);
     } else {

@@ -17,6 +17,7 @@ struct JsonScalar {
     std::string_view token;
     JsonNumber number{};    // where the token is one
     bool is_ascii = false;  // of a string that read_json_scalar has read
+    bool is_plain = false;  // a string that is known to have no escape
 };
 
 // Reads the scalar at the beginning of the text; what follows it is for the caller to judge. False:
