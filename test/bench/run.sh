@@ -52,23 +52,26 @@ free_ports() {
     done
 }
 
-# A child that ends meanwhile counts as its parent's.
-child_stats() {
-    local child
-    for child in $(pgrep -P "$1"); do cat "/proc/$child/stat" 2>/dev/null || true; done
+# CPU time in clock ticks that all processes of the cluster have used. Those that ended are in the
+# postmaster's account, so it is read before and after its children: until none has ended between.
+cluster_ticks() {
+    local postmaster before children child
+    postmaster=$(head -n 1 "$work_dir/bench/postmaster.pid")
+    while :; do
+        before=$(cpu_ticks 14 "$postmaster")
+        children=$(cpu_ticks 12 "$postmaster")
+        for child in $(pgrep -P "$postmaster"); do
+            children=$((children + $(cpu_ticks 12 "$child")))
+        done
+        if [[ $(cpu_ticks 14 "$postmaster") == "$before" ]]; then break; fi
+    done
+    echo $((before + children))
 }
 
-# CPU time in clock ticks that all processes of the cluster have used, those that ended as well.
-cluster_ticks() {
-    local postmaster
-    postmaster=$(head -n 1 "$work_dir/bench/postmaster.pid")
-    {
-        cat "/proc/$postmaster/stat"
-        child_stats "$postmaster"
-    } | awk '
-        { line = $0; sub(/^.*\) /, "", line); split(line, f, " "); ticks += f[12] + f[13] }
-        NR == 1 { ticks += f[14] + f[15] }
-        END { print ticks }'
+# cpu_ticks FIELD PID: user and system time, the numbers from that field behind the name on.
+cpu_ticks() {
+    { cat "/proc/$2/stat" 2>/dev/null || echo "0 () $(printf '0 %.0s' {1..15})"; } |
+        awk -v at="$1" '{ sub(/^.*\) /, ""); split($0, f, " "); print f[at] + f[at + 1] }'
 }
 
 seconds_since() {
