@@ -229,9 +229,11 @@ void Reader::set_limit(int32_t partition, int64_t offset) {
     if (Partition* found = impl_->find(partition)) found->set_limit(offset);
 }
 
+// What waits behind a limit fired the fd when it came, and will not fire it again.
 void Reader::clear_limits() {
     impl_->limits.clear();
     for (auto& [number, partition] : impl_->partitions) partition.set_limit(kNoLimit);
+    impl_->fd.fire();
 }
 
 int64_t Reader::position(int32_t partition) const {

@@ -230,8 +230,8 @@ bool work(StreamRun* run, bool* busy) {
         *busy = true;
     }
     close_empty_readers(run);
-    if (!end_meeting(run)) return false;
     begin_meeting(run);
+    if (!end_meeting(run)) return false;
     return retry_tables(run);
 }
 

@@ -199,7 +199,12 @@ TEST(Reader, HandsOutNothingBeyondALimit) {
     ASSERT_TRUE(drive.until([&] { return reader.position(0) == 40; }));
     EXPECT_EQ(drive.offsets[0], numbers(0, 40));
     EXPECT_TRUE(drive.ends.empty());
+    std::vector<Event> events;
+    reader.events(events);
+    // What waits behind the limit has fired the fd before, and must be heard of again.
+    pollfd waiting = {reader.fd(), POLLIN, 0};
     reader.clear_limits();
+    EXPECT_EQ(poll(&waiting, 1, 0), 1);
     ASSERT_TRUE(drive.until_ends(1));
     EXPECT_EQ(drive.offsets[0], numbers(0, 100));
 }
