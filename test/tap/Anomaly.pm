@@ -37,7 +37,8 @@ sub cluster
     );
     %settings = (%default, %settings);
     my $node = PostgreSQL::Test::Cluster->new($name);
-    $node->init;
+    # Whatever the machine's locale is: messages are UTF-8.
+    $node->init(extra => [ '--encoding=UTF8', '--locale=C.UTF-8' ]);
     $node->append_conf('postgresql.conf',
         join('', map { "$_ = '" . ($settings{$_} =~ s/'/''/gr) . "'\n" } sort keys %settings));
     $node->start;
