@@ -188,11 +188,11 @@ ColumnView ingest_column(const Ingest* ingest, int32_t column) noexcept {
 }
 
 RawMessage ingest_message(const Ingest* ingest, int32_t row) noexcept {
-    const MessageBatch& batch = ingest->pipeline.batch();
-    const Message& m = batch[row];
-    return {m.value_size < 0 ? nullptr : batch.value(row).data(),
+    const MessageRows& rows = ingest->pipeline.rows();
+    const Message& m = rows.message(row);
+    return {m.value_size < 0 ? nullptr : rows.value(row).data(),
             std::max(m.value_size, 0),
-            m.key_size < 0 ? nullptr : batch.key(row).data(),
+            m.key_size < 0 ? nullptr : rows.batch->key(rows.message_at(row)).data(),
             std::max(m.key_size, 0),
             m.partition,
             m.offset,

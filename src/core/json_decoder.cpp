@@ -45,7 +45,7 @@ class JsonDecoder::Impl {
   public:
     Impl(const StreamSpec& stream, bool database_is_utf8);
     void decode(const MessageBatch& batch, Arena& arena, std::vector<Column>& columns,
-                std::vector<RowState>& rows);
+                MessageRows& rows);
 
   private:
     struct Item {  // one column of the stream
@@ -101,17 +101,15 @@ JsonDecoder::Impl::Impl(const StreamSpec& stream, bool database_is_utf8)
 }
 
 void JsonDecoder::Impl::decode(const MessageBatch& batch, Arena& arena,
-                               std::vector<Column>& columns, std::vector<RowState>& rows) {
+                               std::vector<Column>& columns, MessageRows& rows) {
     prepare(batch.size(), columns);
     arena_ = &arena;
     columns_ = &columns;
-    rows.assign(static_cast<size_t>(batch.size()), RowState{});
+    rows.assign_each(batch);
+    for (int32_t row = 0; row < batch.size(); row++) rows.state(row) = decode_message(batch, row);
+    metadata_.decode(rows, columns);
     for (int32_t row = 0; row < batch.size(); row++) {
-        rows[static_cast<size_t>(row)] = decode_message(batch, row);
-    }
-    metadata_.decode(batch, columns, rows);
-    for (int32_t row = 0; row < batch.size(); row++) {
-        if (rows[static_cast<size_t>(row)].status != RowStatus::kGood) clear_fields(row, columns);
+        if (rows.state(row).status != RowStatus::kGood) clear_fields(row, columns);
     }
 }
 
@@ -310,7 +308,7 @@ JsonDecoder::JsonDecoder(const StreamSpec& stream, bool database_is_utf8)
 JsonDecoder::~JsonDecoder() = default;
 
 void JsonDecoder::decode(const MessageBatch& batch, Arena& arena, std::vector<Column>& columns,
-                         std::vector<RowState>& rows) {
+                         MessageRows& rows) {
     impl_->decode(batch, arena, columns, rows);
 }
 

@@ -28,27 +28,26 @@ MetadataColumns::MetadataColumns(const StreamSpec& stream, bool database_is_utf8
     }
 }
 
-void MetadataColumns::decode(const MessageBatch& batch, std::vector<Column>& columns,
-                             std::vector<RowState>& rows) const {
+void MetadataColumns::decode(MessageRows& rows, std::vector<Column>& columns) const {
     for (const Item& item : items_) {
         Column& column = columns[item.column];
-        for (int32_t row = 0; row < batch.size(); row++) {
-            const char* reason = decode_item(item, batch, row, column);
-            RowState& state = rows[static_cast<size_t>(row)];
+        for (int32_t row = 0; row < rows.size(); row++) {
+            const char* reason = decode_item(item, rows, row, column);
+            RowState& state = rows.state(row);
             if (reason == nullptr || state.status == RowStatus::kBad) continue;
             state = {RowStatus::kBad, reason};
         }
     }
 }
 
-const char* MetadataColumns::decode_item(const Item& item, const MessageBatch& batch, int32_t row,
+const char* MetadataColumns::decode_item(const Item& item, const MessageRows& rows, int32_t row,
                                          Column& column) const {
-    const Message& message = batch[row];
+    const Message& message = rows.message(row);
     switch (item.source) {
         case Source::kTimestamp:
             return decode_timestamp(message.timestamp_ms, item.not_null, item.used, row, column);
         case Source::kKey:
-            return decode_key(item, batch, row, column);
+            return decode_key(item, rows, row, column);
         case Source::kTopic:
             if (item.used) column.set_text(row, topic_);
             return nullptr;
@@ -61,10 +60,10 @@ const char* MetadataColumns::decode_item(const Item& item, const MessageBatch& b
     }
 }
 
-const char* MetadataColumns::decode_key(const Item& item, const MessageBatch& batch, int32_t row,
+const char* MetadataColumns::decode_key(const Item& item, const MessageRows& rows, int32_t row,
                                         Column& column) const {
-    if (batch[row].key_size < 0) return item.not_null ? "message key is null" : nullptr;
-    std::string_view key = batch.key(row);
+    if (rows.message(row).key_size < 0) return item.not_null ? "message key is null" : nullptr;
+    std::string_view key = rows.batch->key(rows.message_at(row));
     bool is_text = database_is_utf8_ ? is_utf8(key) : is_ascii(key);
     if (!is_text || key.find('\0') != std::string_view::npos) {
         return "message key is not valid text in the encoding of the database";

@@ -6,8 +6,7 @@
 #include <vector>
 
 #include "core/column.h"
-#include "core/message.h"
-#include "core/row_state.h"
+#include "core/message_rows.h"
 #include "core/spec.h"
 
 namespace anomaly {
@@ -17,10 +16,9 @@ class MetadataColumns {
     // database_is_utf8: otherwise a key that is not ASCII is no text.
     MetadataColumns(const StreamSpec& stream, bool database_is_utf8);
 
-    // Fills the used metadata columns (which have a row for each message, all NULL) and marks rows
+    // Fills the used metadata columns (which have an entry for each row, all NULL) and marks rows
     // kBad whose envelope does not fit. Texts point into the batch and into this object.
-    void decode(const MessageBatch& batch, std::vector<Column>& columns,
-                std::vector<RowState>& rows) const;
+    void decode(MessageRows& rows, std::vector<Column>& columns) const;
 
   private:
     struct Item {
@@ -30,9 +28,9 @@ class MetadataColumns {
         bool used;
     };
     // nullptr, or why the message is bad.
-    const char* decode_item(const Item& item, const MessageBatch& batch, int32_t row,
+    const char* decode_item(const Item& item, const MessageRows& rows, int32_t row,
                             Column& column) const;
-    const char* decode_key(const Item& item, const MessageBatch& batch, int32_t row,
+    const char* decode_key(const Item& item, const MessageRows& rows, int32_t row,
                            Column& column) const;
 
     std::string topic_;

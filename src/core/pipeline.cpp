@@ -14,7 +14,7 @@ Pipeline::Pipeline(const StreamSpec& stream, bool database_is_utf8)
     : event_time_(stream.event_time),
       watermark_delay_us_(stream.watermark_delay_us),
       max_future_us_(stream.max_future_us),
-      decoder_(stream, database_is_utf8),
+      decoder_(make_decoder(stream, database_is_utf8)),
       source_(stream.idle_timeout_us) {
     for (int32_t i = 0; i < stream.column_count; i++) {
         const StreamColumnSpec& column = stream.columns[i];
@@ -85,16 +85,15 @@ void Pipeline::advance(int32_t partition, int64_t next_offset) {
 // ---- a batch ----
 
 void Pipeline::begin(const MessageBatch& batch, int64_t now_us) {
-    batch_ = &batch;
     now_us_ = now_us;
     arena_.reset();
     good_rows_.clear();
     waiting_.clear();
-    rejected_.assign(static_cast<size_t>(batch.size()), 0);
-    decoder_.decode(batch, arena_, columns_, row_states_);
+    decoder_->decode(batch, arena_, columns_, rows_);
+    rejected_.assign(static_cast<size_t>(rows_.size()), 0);
     phase_ = Phase::kDecode;
-    for (int32_t row = 0; row < batch.size(); row++) {
-        const RowState& state = row_states_[static_cast<size_t>(row)];
+    for (int32_t row = 0; row < rows_.size(); row++) {
+        const RowState& state = rows_.state(row);
         if (state.status == RowStatus::kBad) {
             reject(row, state.reason);
         } else {
@@ -154,8 +153,10 @@ void Pipeline::reject(int32_t row, std::string_view reason) {
         return;
     }
     if (rejected_[static_cast<size_t>(row)] != 0) return;
-    rejected_[static_cast<size_t>(row)] = 1;
-    log_.add_dead(*batch_, row, reason);
+    for (int32_t r = rows_.first_of_message(row); r < rows_.end_of_message(row); r++) {
+        rejected_[static_cast<size_t>(r)] = 1;
+    }
+    log_.add_dead(rows_, row, reason);
     dead_letter_count_++;
 }
 
@@ -184,11 +185,11 @@ void Pipeline::evaluate_generated() {
     Expression& expression = stream_[index_].generated;
     Column value(expression.type);
     if (expression.program) {
-        expression.program->evaluate(columns_, batch_->size(), value, unsure_);
+        expression.program->evaluate(columns_, rows_.size(), value, unsure_);
         std::copy_if(good_rows_.begin(), good_rows_.end(), std::back_inserter(waiting_),
                      [&](int32_t row) { return unsure_[static_cast<size_t>(row)] != 0; });
     } else {
-        value.assign_nulls(batch_->size());
+        value.assign_nulls(rows_.size());
         waiting_ = good_rows_;
     }
     columns_[index_] = std::move(value);
@@ -221,7 +222,7 @@ void Pipeline::begin_tables() {
     phase_ = Phase::kTables;
     index_ = 0;
     for (Table& table : tables_) {
-        if (table.state) table.batch->begin(*batch_, good_rows_, event_times());
+        if (table.state) table.batch->begin(rows_, good_rows_, event_times());
     }
 }
 
@@ -236,43 +237,50 @@ void Pipeline::fold() {
     for (Table& table : tables_) {
         if (table.state) table.batch->fold();
     }
-    for (int32_t row = 0; row < batch_->size();) row = tell_clocks(row);
+    int32_t row = 0;
+    for (int32_t m = 0; m < rows_.batch->size();) m = tell_clocks(m, &row);
     move_positions();
 }
 
 // Messages of a partition lie together: the clocks hear of the smallest and the largest event time
-// of a run. Returns where the next run begins.
-int32_t Pipeline::tell_clocks(int32_t row) {
+// of a run. Takes it from *row on; returns where the next run begins.
+int32_t Pipeline::tell_clocks(int32_t message, int32_t* row) {
     const Column* times = event_times();
-    int32_t partition = (*batch_)[row].partition;
+    const MessageBatch& batch = *rows_.batch;
+    int32_t partition = batch[message].partition;
     int64_t first = INT64_MAX;
     int64_t last = kNoTime;
     bool any_good = false;
-    for (; row < batch_->size() && (*batch_)[row].partition == partition; row++) {
-        if (rejected_[static_cast<size_t>(row)] != 0) continue;
-        any_good = true;
-        if (times == nullptr) continue;
-        first = std::min(first, times->int_at(row));
-        last = std::max(last, times->int_at(row));
+    for (; message < batch.size() && batch[message].partition == partition; message++) {
+        bool has_rows = *row < rows_.size() && rows_.message_at(*row) == message;
+        any_good = any_good || !has_rows;
+        for (; *row < rows_.size() && rows_.message_at(*row) == message; ++*row) {
+            if (rejected_[static_cast<size_t>(*row)] != 0) continue;
+            any_good = true;
+            if (times == nullptr) continue;
+            first = std::min(first, times->int_at(*row));
+            last = std::max(last, times->int_at(*row));
+        }
     }
     if (!any_good) {
         source_.bad_message(partition);
-        return row;
+        return message;
     }
     source_.message(partition, last);
-    if (times == nullptr) return row;
+    if (last == kNoTime) return message;
     source_.message(partition, first);
     for (Table& table : tables_) {
         if (table.state) table.state->clock().message(partition, last);
     }
-    return row;
+    return message;
 }
 
 void Pipeline::move_positions() {
     // From the back: the last message of each partition is the one to remember.
     int32_t moved = -1;
-    for (int32_t row = batch_->size() - 1; row >= 0; row--) {
-        const Message& message = (*batch_)[row];
+    const MessageBatch& batch = *rows_.batch;
+    for (int32_t m = batch.size() - 1; m >= 0; m--) {
+        const Message& message = batch[m];
         if (message.partition == moved) continue;
         moved = message.partition;
         PartitionProgress& position = position_at(message.partition);
@@ -282,8 +290,8 @@ void Pipeline::move_positions() {
         position.next_offset = message.offset + 1;
         position.last_offset = message.offset;
         position.last_hash =
-            message_hash(message.timestamp_ms, batch_->key(row).data(), message.key_size,
-                         batch_->value(row).data(), message.value_size);
+            message_hash(message.timestamp_ms, batch.key(m).data(), message.key_size,
+                         batch.value(m).data(), message.value_size);
         positions_moved_ = true;
     }
 }

@@ -10,8 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/json_decoder.h"
-#include "core/message.h"
+#include "core/decoder.h"
 #include "core/row_log.h"
 #include "core/source_clock.h"
 #include "core/spec.h"
@@ -67,7 +66,7 @@ class Pipeline {
     void reject(int32_t row, std::string_view reason);
 
     // Of the last begin.
-    const MessageBatch& batch() const { return *batch_; }
+    const MessageRows& rows() const { return rows_; }
     const std::vector<Column>& columns() const { return columns_; }
     const std::vector<int32_t>& good_rows() const { return good_rows_; }
 
@@ -105,7 +104,7 @@ class Pipeline {
     void check_event_times();
     void begin_tables();
     void fold();
-    int32_t tell_clocks(int32_t row);
+    int32_t tell_clocks(int32_t message, int32_t* row);
     void move_positions();
     const Column* event_times() const;
     PartitionProgress& position_at(int32_t partition);
@@ -116,7 +115,7 @@ class Pipeline {
     int32_t event_time_;
     int64_t watermark_delay_us_;
     int64_t max_future_us_;
-    JsonDecoder decoder_;
+    std::unique_ptr<Decoder> decoder_;
     SourceClock source_;
     std::vector<PartitionProgress> positions_;  // ascending by partition
     bool positions_moved_ = false;
@@ -125,13 +124,12 @@ class Pipeline {
     int64_t dead_letter_count_ = 0;
 
     // The batch at hand.
-    const MessageBatch* batch_ = nullptr;
+    MessageRows rows_;
     int64_t now_us_ = 0;
     Phase phase_ = Phase::kIdle;
     size_t index_ = 0;  // of the column, of the table
     Arena arena_;
     std::vector<Column> columns_;
-    std::vector<RowState> row_states_;
     std::vector<int32_t> waiting_;
     std::vector<uint8_t> rejected_;
     std::vector<uint8_t> unsure_;

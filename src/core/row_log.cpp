@@ -4,27 +4,37 @@
 
 namespace anomaly {
 
-const char* RowLog::copy_value(const MessageBatch& batch, int32_t row) {
-    const Message& message = batch[row];
+const char* RowLog::copy_value(const MessageRows& rows, int32_t row) {
+    const Message& message = rows.message(row);
     if (message.value_size < 0) return nullptr;
     if (message.value_size == 0) return "";
-    return bytes_.copy(batch.value(row)).data();
+    return bytes_.copy(rows.value(row)).data();
 }
 
-void RowLog::add_late(const MessageBatch& batch, int32_t row, int64_t window_start,
+// Rows of one message come one after the other.
+bool RowLog::has_late(const Message& message, int64_t window_start) const {
+    for (auto late = late_.rbegin(); late != late_.rend(); ++late) {
+        if (late->partition != message.partition || late->offset != message.offset) return false;
+        if (late->window_start == window_start) return true;
+    }
+    return false;
+}
+
+void RowLog::add_late(const MessageRows& rows, int32_t row, int64_t window_start,
                       int64_t window_end) {
-    const Message& message = batch[row];
+    const Message& message = rows.message(row);
+    if (has_late(message, window_start)) return;
     late_.push_back({message.partition, message.offset, message.timestamp_ms, window_start,
-                     window_end, copy_value(batch, row), message.value_size});
+                     window_end, copy_value(rows, row), message.value_size});
 }
 
-void RowLog::add_dead(const MessageBatch& batch, int32_t row, std::string_view reason) {
-    const Message& message = batch[row];
+void RowLog::add_dead(const MessageRows& rows, int32_t row, std::string_view reason) {
+    const Message& message = rows.message(row);
     char* text = bytes_.allocate(reason.size() + 1);
     if (!reason.empty()) std::memcpy(text, reason.data(), reason.size());
     text[reason.size()] = '\0';
     dead_.push_back({message.partition, message.offset, message.timestamp_ms, text,
-                     copy_value(batch, row), message.value_size});
+                     copy_value(rows, row), message.value_size});
 }
 
 void RowLog::clear() {

@@ -7,15 +7,16 @@
 #include <vector>
 
 #include "core/column.h"
-#include "core/message.h"
+#include "core/message_rows.h"
 #include "core/spec.h"
 
 namespace anomaly {
 
 class RowLog {
   public:
-    void add_late(const MessageBatch& batch, int32_t row, int64_t window_start, int64_t window_end);
-    void add_dead(const MessageBatch& batch, int32_t row, std::string_view reason);
+    // Once for each message and window, however many of its rows have missed it.
+    void add_late(const MessageRows& rows, int32_t row, int64_t window_start, int64_t window_end);
+    void add_dead(const MessageRows& rows, int32_t row, std::string_view reason);
     void clear();
 
     bool empty() const { return late_.empty() && dead_.empty(); }
@@ -24,7 +25,8 @@ class RowLog {
     size_t memory_bytes() const;
 
   private:
-    const char* copy_value(const MessageBatch& batch, int32_t row);
+    const char* copy_value(const MessageRows& rows, int32_t row);
+    bool has_late(const Message& message, int64_t window_start) const;
 
     Arena bytes_;
     std::vector<LateRow> late_;

@@ -6,14 +6,14 @@
 
 namespace anomaly {
 
-void TableBatch::begin(const MessageBatch& batch, const std::vector<int32_t>& good_rows,
+void TableBatch::begin(const MessageRows& rows, const std::vector<int32_t>& good_rows,
                        const Column* event_times) {
-    batch_ = &batch;
+    rows_ = &rows;
     event_times_ = event_times;
     selected_ = good_rows;
     expression_ = 0;
     waiting_.clear();
-    rejected_.assign(static_cast<size_t>(batch.size()), 0);
+    rejected_.assign(static_cast<size_t>(rows.size()), 0);
     if (values_.empty()) {
         for (const Expression& e : table_.plan().expressions) values_.emplace_back(e.type);
     }
@@ -54,11 +54,11 @@ void TableBatch::evaluate(const std::vector<Column>& columns) {
     choose_rows(expression_);
     Column& value = values_[static_cast<size_t>(expression_)];
     if (chosen_.empty() || !expression.program) {
-        value.assign_nulls(batch_->size());
+        value.assign_nulls(rows_->size());
         waiting_ = chosen_;
         return;
     }
-    expression.program->evaluate(columns, batch_->size(), value, unsure_);
+    expression.program->evaluate(columns, rows_->size(), value, unsure_);
     std::copy_if(chosen_.begin(), chosen_.end(), std::back_inserter(waiting_),
                  [&](int32_t row) { return unsure_[static_cast<size_t>(row)] != 0; });
 }
@@ -69,8 +69,10 @@ void TableBatch::put_value(int32_t row, const uint64_t* cells, Arena& arena) {
 
 void TableBatch::reject(int32_t row, std::string_view reason) {
     if (rejected_[static_cast<size_t>(row)] != 0) return;
-    rejected_[static_cast<size_t>(row)] = 1;
-    table_.log().add_dead(*batch_, row, reason);
+    for (int32_t r = rows_->first_of_message(row); r < rows_->end_of_message(row); r++) {
+        rejected_[static_cast<size_t>(r)] = 1;
+    }
+    table_.log().add_dead(*rows_, row, reason);
 }
 
 void TableBatch::finish() {
@@ -83,12 +85,12 @@ void TableBatch::select_by_where() {
     bool has_where = table_.plan().at(0).present;
     std::erase_if(selected_, [&](int32_t row) {
         if (has_where && !is_true(where, row)) return true;
-        return event_times_ != nullptr && table_.take_late(*batch_, row, event_times_->int_at(row));
+        return event_times_ != nullptr && table_.take_late(*rows_, row, event_times_->int_at(row));
     });
 }
 
 void TableBatch::fold() {
-    if (!selected_.empty()) table_.fold(*batch_, selected_, event_times_, values_);
+    if (!selected_.empty()) table_.fold(*rows_, selected_, event_times_, values_);
 }
 
 }  // namespace anomaly

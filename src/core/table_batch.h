@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/column.h"
-#include "core/message.h"
+#include "core/message_rows.h"
 #include "core/table_state.h"
 
 namespace anomaly {
@@ -20,13 +20,14 @@ class TableBatch {
     explicit TableBatch(TableState& table) : table_(table) {}
 
     // event_times: nullptr where the stream has none.
-    void begin(const MessageBatch& batch, const std::vector<int32_t>& good_rows,
+    void begin(const MessageRows& rows, const std::vector<int32_t>& good_rows,
                const Column* event_times);
     // Goes on until rows wait for PostgreSQL (true), or all is evaluated.
     bool run(const std::vector<Column>& columns);
     int32_t expression() const { return expression_; }  // that waits
     const std::vector<int32_t>& waiting() const { return waiting_; }
-    // Answers; a row without one has NULL.
+    // Answers; a row without one has NULL. A rejected row takes the other rows of its message with
+    // it.
     void put_value(int32_t row, const uint64_t* cells, Arena& arena);
     void reject(int32_t row, std::string_view reason);
 
@@ -39,7 +40,7 @@ class TableBatch {
     void select_by_where();
 
     TableState& table_;
-    const MessageBatch* batch_ = nullptr;
+    const MessageRows* rows_ = nullptr;
     const Column* event_times_ = nullptr;
     int32_t expression_ = 0;
     std::vector<int32_t> selected_;

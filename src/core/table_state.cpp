@@ -37,7 +37,7 @@ int64_t TableState::last_closed_window(int64_t watermark_us) const {
     return watermark_us - plan_.window_size_us - plan_.allowed_lateness_us;
 }
 
-bool TableState::take_late(const MessageBatch& batch, int32_t row, int64_t event_time_us) {
+bool TableState::take_late(const MessageRows& batch, int32_t row, int64_t event_time_us) {
     if (plan_.kind != TableKind::kWindowed || clock_.watermark() == kNoTime) return false;
     int64_t start = window_start(event_time_us, plan_.window_size_us, plan_.window_offset_us);
     if (start > last_closed_window(clock_.watermark())) return false;
@@ -45,7 +45,7 @@ bool TableState::take_late(const MessageBatch& batch, int32_t row, int64_t event
     return true;
 }
 
-void TableState::fold(const MessageBatch& batch, const std::vector<int32_t>& rows,
+void TableState::fold(const MessageRows& batch, const std::vector<int32_t>& rows,
                       const Column* event_times, const std::vector<Column>& values) {
     if (plan_.kind == TableKind::kFilter) {
         append_outputs(batch, rows, values);
@@ -93,11 +93,11 @@ void TableState::fold_aggregate(int32_t a, const std::vector<int32_t>& rows,
     aggregate.update(chosen_slots_, chosen_rows_, argument);
 }
 
-void TableState::append_outputs(const MessageBatch& batch, const std::vector<int32_t>& rows,
+void TableState::append_outputs(const MessageRows& batch, const std::vector<int32_t>& rows,
                                 const std::vector<Column>& values) {
     for (int32_t row : rows) {
-        output_partitions_.push_back(batch[row].partition);
-        output_offsets_.push_back(batch[row].offset);
+        output_partitions_.push_back(batch.message(row).partition);
+        output_offsets_.push_back(batch.message(row).offset);
     }
     for (int32_t o = 0; o < plan_.output_count; o++) {
         const Column& from = values[static_cast<size_t>(plan_.output_at(o))];

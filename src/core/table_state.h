@@ -11,7 +11,7 @@
 
 #include "core/checkpoint.h"
 #include "core/group_store.h"
-#include "core/message.h"
+#include "core/message_rows.h"
 #include "core/row_log.h"
 #include "core/source_clock.h"
 #include "core/spec.h"
@@ -33,12 +33,12 @@ class TableState {
     RowLog& log() { return log_; }
 
     // Would the row go into a window that the last commit closed? Then it is logged as late.
-    bool take_late(const MessageBatch& batch, int32_t row, int64_t event_time_us);
+    bool take_late(const MessageRows& batch, int32_t row, int64_t event_time_us);
     // Takes rows in, in their order. event_times: nullptr where the stream has none. values: by
     // number of the expression; a filter's value is looked at, an argument is only where it is
     // true.
-    void fold(const MessageBatch& batch, const std::vector<int32_t>& rows,
-              const Column* event_times, const std::vector<Column>& values);
+    void fold(const MessageRows& batch, const std::vector<int32_t>& rows, const Column* event_times,
+              const std::vector<Column>& values);
 
     // Something but the position changed since the last commit.
     bool has_changes() const;
@@ -59,7 +59,7 @@ class TableState {
                      const std::vector<Column>& values);
     void fold_aggregate(int32_t a, const std::vector<int32_t>& rows,
                         const std::vector<Column>& values);
-    void append_outputs(const MessageBatch& batch, const std::vector<int32_t>& rows,
+    void append_outputs(const MessageRows& batch, const std::vector<int32_t>& rows,
                         const std::vector<Column>& values);
     // Start of the last window that is closed at the watermark.
     int64_t last_closed_window(int64_t watermark_us) const;

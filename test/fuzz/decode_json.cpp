@@ -104,9 +104,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     batch.finish();
     anomaly::Arena arena;
     std::vector<Column> columns;
-    std::vector<anomaly::RowState> rows;
+    anomaly::MessageRows rows;
     decoder.decode(batch, arena, columns, rows);
-    if (rows[0].status != anomaly::RowStatus::kGood) {
+    if (rows.state(0).status != anomaly::RowStatus::kGood) {
         for (const Column& column : columns) require(column.is_null(0), "left over", json);
         return 0;
     }

@@ -68,7 +68,7 @@ class Stream {
 
   private:
     std::string describe(int32_t row) const {
-        const RowState& state = rows_[static_cast<size_t>(row)];
+        const RowState& state = rows_.state(row);
         std::string values;
         for (size_t c = 0; c < fields_.size(); c++) {
             if (!fields_[c].used) continue;
@@ -104,7 +104,7 @@ class Stream {
     MessageBatch batch_;
     Arena arena_;
     std::vector<Column> columns_;
-    std::vector<RowState> rows_;
+    MessageRows rows_;
 };
 
 struct Case {
