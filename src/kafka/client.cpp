@@ -24,12 +24,15 @@ constexpr Setting kDefaults[] = {
     // Each partition has a queue of its own, so these bounds count per partition.
     {"queued.min.messages", "20000"},
     {"queued.max.messages.kbytes", "8192"},
-    // Older librdkafka takes this also as the pause after a queue was full.
     {"fetch.error.backoff.ms", "20"},
     {"reconnect.backoff.max.ms", "1000"},
     {"topic.metadata.refresh.interval.ms", "30000"},
     {"log_level", "4"},
 };
+
+// Since librdkafka 2.2 the pause after a queue was full, a second by default; before, see
+// Control::nudge.
+constexpr Setting kQueuePause = {"fetch.queue.backoff.ms", "5"};
 
 // What the reader relies on.
 constexpr Setting kFixed[] = {
@@ -42,6 +45,11 @@ void set(rd_kafka_conf_t* conf, const char* name, const char* value) {
     char error[kErrorBytes] = {};
     if (rd_kafka_conf_set(conf, name, value, error, sizeof error) != RD_KAFKA_CONF_OK)
         throw PropertyError(name, error);
+}
+
+void set_if_known(rd_kafka_conf_t* conf, const Setting& setting) {
+    char error[kErrorBytes] = {};
+    rd_kafka_conf_set(conf, setting.name, setting.value, error, sizeof error);
 }
 
 void store_log(const rd_kafka_t* client, int level, const char* facility, const char* text) {
@@ -97,6 +105,7 @@ void check_property(const char* name, const char* value) {
 Owned<rd_kafka_t> make_consumer(const Properties& properties, LogRing& log) {
     Owned<rd_kafka_conf_t> conf(rd_kafka_conf_new());
     for (const auto& [name, value] : kDefaults) set(conf.get(), name, value);
+    set_if_known(conf.get(), kQueuePause);
     for (const auto& [name, value] : properties) set(conf.get(), name.c_str(), value.c_str());
     for (const auto& [name, value] : kFixed) set(conf.get(), name, value);
     rd_kafka_conf_set_opaque(conf.get(), &log);

@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kFirstBackOff{50};
 constexpr std::chrono::milliseconds kLastBackOff{1000};
+constexpr int kNudgeMs = 100;
 
 Owned<rd_kafka_topic_partition_list_t> list_of_one(const std::string& topic, int32_t partition) {
     Owned<rd_kafka_topic_partition_list_t> list(rd_kafka_topic_partition_list_new(1));
@@ -58,6 +59,14 @@ void Control::restart(const Start& begin, std::string remade) {
     wake_.notify_one();
 }
 
+void Control::nudge(int32_t partition) {
+    {
+        const std::scoped_lock lock(mutex_);
+        nudge_ = partition;
+    }
+    wake_.notify_one();
+}
+
 void Control::take(std::vector<Reply>& out) {
     const std::scoped_lock lock(mutex_);
     out = std::exchange(replies_, {});
@@ -95,7 +104,7 @@ void Control::run() {
         {
             std::unique_lock lock(mutex_);
             const auto asked = [this] {
-                return stop_ || probe_ || discover_ || !restarts_.empty();
+                return stop_ || probe_ || discover_ || !restarts_.empty() || nudge_;
             };
             if (!done)
                 wake_.wait_for(lock, back_off, [this] { return stop_; });
@@ -118,8 +127,11 @@ void Control::run() {
             }
             for (auto& [partition, restart] : std::exchange(restarts_, {}))
                 work_[partition] = std::move(restart);
+            nudged_ = std::exchange(nudge_, std::nullopt);
         }
         try {
+            // Any answer will do, none too: what matters is that the client had to send something.
+            if (nudged_) ask_ends(client_, topic_, *nudged_, kNudgeMs);
             done = serve();
         } catch (const std::exception& error) {
             answered(Answer::kUnreachable, error.what());

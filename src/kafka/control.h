@@ -57,6 +57,9 @@ class Control {
     // Stops reading the partition and begins again where `begin` says, if that is still there.
     // `remade`: a reason to begin at the first message there is.
     void restart(const Start& begin, std::string remade);
+    // Wakes the client's thread that fetches this partition. When all its queues were full it
+    // sleeps for up to a second, however soon they are empty; a question to the leader wakes it.
+    void nudge(int32_t partition);
 
     void take(std::vector<Reply>& out);
 
@@ -95,6 +98,7 @@ class Control {
     std::optional<std::vector<Start>> discover_;
     int64_t discover_otherwise_ = kBeginning;
     std::map<int32_t, Restart> restarts_;
+    std::optional<int32_t> nudge_;
     std::vector<Reply> replies_;
 
     // The thread's own.
@@ -105,6 +109,7 @@ class Control {
     bool ask_due_ = false;      // the topic is to be asked about now
     Clock::time_point refresh_at_{};
     std::map<int32_t, Restart> work_;  // restarts under way
+    std::optional<int32_t> nudged_;
     std::vector<int32_t> known_;
     int64_t outage_ = 0;  // the last one that it knows of
     bool reachable_ = false;

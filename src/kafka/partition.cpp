@@ -49,6 +49,8 @@ bool Partition::fill() {
 
 int32_t Partition::pull(MessageBatch& batch, int32_t max_rows, int64_t max_bytes) {
     const int32_t before = batch.size();
+    const size_t bytes_before = batch.bytes();
+    const int64_t waiting = queued();
     Owned<rd_kafka_message_t> last;
     while (queue_ && batch.size() < max_rows && static_cast<int64_t>(batch.bytes()) < max_bytes) {
         if (popped_.empty() && !fill()) break;
@@ -62,7 +64,12 @@ int32_t Partition::pull(MessageBatch& batch, int32_t max_rows, int64_t max_bytes
         popped_.clear();
         queue_.reset();
     }
-    return batch.size() - before;
+    const int32_t taken = batch.size() - before;
+    const auto taken_bytes = static_cast<int64_t>(batch.bytes() - bytes_before);
+    const bool was_full = waiting >= full_.messages || taken_bytes >= full_.bytes / 2;
+    stalled_ = taken > 0 && (was_full || waiting <= left_);
+    left_ = queued();
+    return taken;
 }
 
 Partition::Step Partition::step(const rd_kafka_message_t& message, MessageBatch& batch) {

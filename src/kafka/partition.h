@@ -15,9 +15,15 @@ namespace anomaly::kafka {
 
 constexpr int64_t kNoLimit = INT64_MAX;
 
+// The client stops to fetch for a partition of which so much waits.
+struct QueueLimits {
+    int64_t messages = INT64_MAX;
+    int64_t bytes = INT64_MAX;
+};
+
 class Partition {
   public:
-    explicit Partition(const Start& start) : progress_(start) {}
+    Partition(const Start& start, const QueueLimits& limits) : progress_(start), full_(limits) {}
 
     // Reads on from `begin` (next_offset is an offset) out of the queue. With verify the first
     // message may be begin.last_offset: then its hash must be equal, and it is not handed out.
@@ -31,6 +37,9 @@ class Partition {
     void set_limit(int64_t offset);
     const Start& progress() const { return progress_; }
     int64_t queued() const;
+    // True after a pull from a queue that was full, or that got nothing since the pull before:
+    // perhaps the client has stopped to fetch, and goes on late (see Control::nudge).
+    bool seems_stalled() const { return stalled_; }
 
     // Whether take_eof() or take_trouble() would tell something.
     bool has_news() const { return eof_pending_ || trouble_ != Trouble::kNone; }
@@ -56,12 +65,15 @@ class Partition {
     void remember(const rd_kafka_message_t& message);
 
     Start progress_;
+    const QueueLimits full_;
     Owned<rd_kafka_queue_t> queue_;
     std::deque<Owned<rd_kafka_message_t>> popped_;  // not handed out yet
     int64_t limit_ = kNoLimit;
     bool verify_ = false;
     bool at_end_ = false;
     bool eof_pending_ = false;
+    int64_t left_ = 0;  // waited after the last pull
+    bool stalled_ = false;
     Trouble trouble_ = Trouble::kNone;
     std::string trouble_text_;
     std::string last_error_;

@@ -24,6 +24,20 @@ int refresh_ms(const Properties& properties) {
     return std::max(ms, 100);
 }
 
+int64_t number_in_force(rd_kafka_t* client, const char* property) {
+    char text[32] = {};
+    size_t size = sizeof text;
+    int64_t value = INT64_MAX;
+    if (rd_kafka_conf_get(rd_kafka_conf(client), property, text, &size) == RD_KAFKA_CONF_OK)
+        std::from_chars(text, text + sizeof text, value);
+    return value;
+}
+
+QueueLimits queue_limits(rd_kafka_t* client) {
+    return {number_in_force(client, "queued.min.messages"),
+            number_in_force(client, "queued.max.messages.kbytes") * 1024};
+}
+
 }  // namespace
 
 // Declared in the order that matters at the end: the control thread stops first, then the
@@ -33,6 +47,7 @@ struct Reader::Impl {
         : topic(std::move(topic_name)),
           client(make_consumer(properties, log)),
           queue(rd_kafka_queue_get_consumer(client.get())),
+          full(queue_limits(client.get())),
           control(client.get(), topic, fd, refresh_ms(properties)) {
         rd_kafka_queue_io_event_enable(queue.get(), fd.get(), &EventFd::kOne, sizeof EventFd::kOne);
     }
@@ -52,6 +67,7 @@ struct Reader::Impl {
     LogRing log;
     Owned<rd_kafka_t> client;
     Owned<rd_kafka_queue_t> queue;  // what is no partition's own
+    const QueueLimits full;
     std::map<int32_t, Partition> partitions;
     std::map<int32_t, int64_t> limits;  // also of partitions that are not there yet
     std::vector<Event> pending;
@@ -117,7 +133,7 @@ void Reader::Impl::take_reply(Reply& reply) {
 
 void Reader::Impl::take_started(Reply& reply) {
     const int32_t number = reply.begin.partition;
-    const auto [at, inserted] = partitions.try_emplace(number, reply.begin);
+    const auto [at, inserted] = partitions.try_emplace(number, reply.begin, full);
     if (inserted) {
         const auto limit = limits.find(number);
         if (limit != limits.end()) at->second.set_limit(limit->second);
@@ -219,6 +235,7 @@ int32_t Reader::pull(int32_t partition, MessageBatch& batch, int32_t max_rows, i
     const size_t before = batch.bytes();
     const int32_t count = found->pull(batch, max_rows, max_bytes);
     if (found->has_news()) impl_->fd.fire();
+    if (found->seems_stalled()) impl_->control.nudge(partition);
     impl_->totals.message_count += count;
     impl_->totals.byte_count += static_cast<int64_t>(batch.bytes() - before);
     return count;

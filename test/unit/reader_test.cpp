@@ -348,6 +348,22 @@ TEST(Reader, BeginsAgainWhenTheTopicIsShorterThanWhatWasRead) {
     }
 }
 
+// An older client library sleeps for a second when all its queues are full: here for longer than
+// Drive waits, if nobody wakes it.
+TEST(Reader, ReadsOnAtOnceWhenAFullQueueHasRoomAgain) {
+    MockCluster cluster;
+    cluster.create(kTopic, 1);
+    for (int i = 0; i < 240; i++) cluster.produce(kTopic, 0, 50, "v");
+    Properties properties = cluster.properties();
+    properties.emplace_back("queued.min.messages", "50");
+    properties.emplace_back("fetch.message.max.bytes", "1000");
+    Reader reader(kTopic, properties);
+    reader.assign({}, kBeginning);
+    Drive drive(reader);
+    ASSERT_TRUE(drive.until_ends(1));
+    EXPECT_EQ(drive.offsets[0], numbers(0, 12000));
+}
+
 TEST(Reader, NamesAPropertyThatTheLibraryDoesNotTake) {
     const std::pair<const char*, const char*> wrong[] = {{"no.such", "1"},
                                                          {"socket.timeout.ms", "soon"}};
