@@ -87,6 +87,10 @@ Status ingest_start(Ingest* ingest, const PartitionProgress* from, int32_t count
     });
 }
 
+Status ingest_read_until(Ingest* ingest, int32_t partition, int64_t offset) noexcept {
+    return guard([&] { ingest->reader.set_limit(partition, offset); });
+}
+
 // ---- two readers that meet ----
 
 int64_t ingest_distance(const Ingest* behind, const Ingest* ahead) noexcept {

@@ -51,9 +51,13 @@ Status ingest_restore_done(Ingest* ingest, int32_t table) noexcept;
 void ingest_remove_table(Ingest* ingest, int32_t table) noexcept;
 
 // Begins to read at the first table's positions; a peek: where the caller says. Partitions that
-// progress does not name start at `otherwise` (an offset, kOffsetBeginning or kOffsetEnd).
+// progress does not name start at `otherwise` (an offset, kOffsetBeginning, kOffsetEnd or
+// kOffsetUnread).
 Status ingest_start(Ingest* ingest, const PartitionProgress* from, int32_t count,
                     int64_t otherwise) noexcept;
+
+// Nothing at or above the offset is read; where nothing lies below it, it is the position.
+Status ingest_read_until(Ingest* ingest, int32_t partition, int64_t offset) noexcept;
 
 // ---- two readers that meet ----
 

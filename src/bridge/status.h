@@ -12,6 +12,7 @@ enum class Code : uint8_t {
     kOutOfMemory,
     kInvalidOption,  // detail names it
     kBroker,         // the broker refused or cannot be reached
+    kNoTopic,        // the broker knows no such topic
     kCorrupt,        // a checkpoint that cannot be read
     kInternal,
 };

@@ -15,13 +15,17 @@ struct PartitionEnds {
     int32_t partition;
     int64_t low;   // first offset there is
     int64_t high;  // first offset after the last message
+    int64_t from;  // first message at or after the time asked about (low: none was, high: none is)
 };
 
-// Asks for the first and last offsets of every partition. time_limit_ms bounds the question.
+constexpr int64_t kNoTimeAsked = INT64_MIN;
+
+// Asks for the first and last offsets of every partition, and for the first message whose timestamp
+// is at or after from_ms (since 1970; kNoTimeAsked). time_limit_ms bounds the question.
 Status topic_ends_open(const char* topic, const Property* properties, int32_t property_count,
-                       int32_t time_limit_ms, TopicEnds** out) noexcept;
+                       int64_t from_ms, int32_t time_limit_ms, TopicEnds** out) noexcept;
 int topic_ends_fd(const TopicEnds* ends) noexcept;  // readable once answered
-// kOk and *done false: not yet. An error: the broker's, in words.
+// kOk and *done false: not yet. An error: the broker's, in words; kNoTopic: the topic is missing.
 Status topic_ends_result(TopicEnds* ends, bool* done, const PartitionEnds** partitions,
                          int32_t* count) noexcept;
 void topic_ends_close(TopicEnds* ends) noexcept;

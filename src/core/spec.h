@@ -89,6 +89,7 @@ struct TableSpec {
 
 constexpr int64_t kOffsetBeginning = -2;  // as librdkafka's logical offset
 constexpr int64_t kOffsetEnd = -1;
+constexpr int64_t kOffsetUnread = -3;   // partitions that are not named are left alone
 constexpr int64_t kNoTime = INT64_MIN;  // no event time, no watermark yet
 
 struct PartitionProgress {

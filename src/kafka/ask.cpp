@@ -55,4 +55,21 @@ EndsAnswer ask_ends(rd_kafka_t* client, const std::string& topic, int32_t partit
     return {Answer::kGiven, ends, {}};
 }
 
+TimesAnswer ask_times(rd_kafka_t* client, const std::string& topic,
+                      const std::vector<int32_t>& partitions, int64_t from_ms, int time_ms) {
+    const Owned<rd_kafka_topic_partition_list_t> list(
+        rd_kafka_topic_partition_list_new(static_cast<int>(partitions.size())));
+    for (const int32_t partition : partitions) {
+        rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition)->offset = from_ms;
+    }
+    rd_kafka_resp_err_t error = rd_kafka_offsets_for_times(client, list.get(), time_ms);
+    TimesAnswer out{Answer::kGiven, {}, {}};
+    for (int i = 0; i < list->cnt && !error; i++) {
+        error = list->elems[i].err;
+        out.offsets.push_back(std::max<int64_t>(list->elems[i].offset, -1));
+    }
+    if (error) return {answer_of(error), {}, rd_kafka_err2str(error)};
+    return out;
+}
+
 }  // namespace anomaly::kafka

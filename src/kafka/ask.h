@@ -33,4 +33,13 @@ struct EndsAnswer {
 };
 EndsAnswer ask_ends(rd_kafka_t* client, const std::string& topic, int32_t partition, int time_ms);
 
+struct TimesAnswer {
+    Answer answer;
+    std::vector<int64_t> offsets;  // for each partition asked about; -1: no such message
+    std::string text;
+};
+// The first message of each partition whose timestamp is at or after from_ms (since 1970).
+TimesAnswer ask_times(rd_kafka_t* client, const std::string& topic,
+                      const std::vector<int32_t>& partitions, int64_t from_ms, int time_ms);
+
 }  // namespace anomaly::kafka

@@ -178,7 +178,7 @@ Start Control::wanted(int32_t partition) const {
     Start start;
     start.partition = partition;
     // What appears later holds nothing from before its time.
-    start.next_offset = begun_ ? kBeginning : otherwise_;
+    start.next_offset = begun_ && otherwise_ != kUnread ? kBeginning : otherwise_;
     return start;
 }
 
@@ -186,9 +186,11 @@ bool Control::begin_all(const std::vector<int32_t>& partitions) {
     std::vector<Reply> started;
     for (const int32_t partition : partitions) {
         if (std::find(known_.begin(), known_.end(), partition) != known_.end()) continue;
+        const Start start = wanted(partition);
+        if (start.next_offset == kUnread) continue;
         Ends ends{};
         if (!ends_of(partition, ends)) return false;
-        started.push_back(decide(wanted(partition), {}, ends));
+        started.push_back(decide(start, {}, ends));
         started.back().is_new = begun_;
     }
     if (!started.empty()) {

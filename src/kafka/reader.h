@@ -57,7 +57,7 @@ class Reader {
     int fd() const;
 
     // Once. Finds the partitions, then begins; partitions that `starts` does not name begin at
-    // `otherwise` (an offset, kBeginning or kEnd).
+    // `otherwise` (an offset, kBeginning, kEnd or kUnread).
     void assign(std::vector<Start> starts, int64_t otherwise);
 
     // Appends what has happened since the last call. A kEof comes out after the messages before

@@ -13,6 +13,7 @@ using Properties = std::vector<std::pair<std::string, std::string>>;
 
 constexpr int64_t kBeginning = -2;  // as librdkafka's logical offsets
 constexpr int64_t kEnd = -1;
+constexpr int64_t kUnread = -3;  // only for those that a list of Starts does not name: left alone
 
 // Where a partition begins; also how far it was read.
 struct Start {

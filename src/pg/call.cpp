@@ -14,6 +14,8 @@ int sqlstate(bridge::Code code) {
             return ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE;
         case bridge::Code::kBroker:
             return ERRCODE_CONNECTION_FAILURE;
+        case bridge::Code::kNoTopic:
+            return ERRCODE_FDW_TABLE_NOT_FOUND;
         case bridge::Code::kCorrupt:
             return ERRCODE_DATA_CORRUPTED;
         case bridge::Code::kInternal:

@@ -5,7 +5,8 @@
 
 namespace anomaly::pg {
 
-// The plan's private list holds the attribute numbers to read (zeroes do not count), NIL: all.
+// The plan's private list holds the attribute numbers to read (zeroes do not count), NIL: all; its
+// expressions are the conditions that say where to read.
 void set_scan_callbacks(FdwRoutine* routine);
 
 }  // namespace anomaly::pg

@@ -57,10 +57,12 @@ extern "C" {
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/params.h"
+#include "optimizer/clauses.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/tlist.h"
 #include "optimizer/pathnode.h"
+#include "optimizer/paths.h"
 #include "optimizer/planmain.h"
 #include "optimizer/restrictinfo.h"
 #include "parser/analyze.h"
@@ -197,17 +199,17 @@ inline void flatten_group_entries([[maybe_unused]] Query* query) {
 }
 
 // 17 added the restrictions, 18 the number of disabled nodes.
-inline ForeignPath* create_stream_path(PlannerInfo* root, RelOptInfo* relation, Cost startup,
-                                       Cost total) {
+inline ForeignPath* create_stream_path(PlannerInfo* root, RelOptInfo* relation, double rows,
+                                       Cost startup, Cost total, Relids required_outer) {
 #if PG_VERSION_NUM >= 180000
-    return create_foreignscan_path(root, relation, NULL, relation->rows, 0, startup, total, NIL,
-                                   relation->lateral_relids, NULL, NIL, NIL);
+    return create_foreignscan_path(root, relation, NULL, rows, 0, startup, total, NIL,
+                                   required_outer, NULL, NIL, NIL);
 #elif PG_VERSION_NUM >= 170000
-    return create_foreignscan_path(root, relation, NULL, relation->rows, startup, total, NIL,
-                                   relation->lateral_relids, NULL, NIL, NIL);
+    return create_foreignscan_path(root, relation, NULL, rows, startup, total, NIL, required_outer,
+                                   NULL, NIL, NIL);
 #else
-    return create_foreignscan_path(root, relation, NULL, relation->rows, startup, total, NIL,
-                                   relation->lateral_relids, NULL, NIL);
+    return create_foreignscan_path(root, relation, NULL, rows, startup, total, NIL, required_outer,
+                                   NULL, NIL);
 #endif
 }
 

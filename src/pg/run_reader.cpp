@@ -150,7 +150,8 @@ const bridge::PartitionEnds* ask_ends(const StreamDefinition* definition, bridge
     const bridge::PartitionEnds* partitions = NULL;
     for (int64 pause_us = USECS_PER_SEC / 4;; pause_us = Min(2 * pause_us, kLongestPauseUs)) {
         check(bridge::topic_ends_open(definition->spec.topic, definition->properties,
-                                      definition->property_count, kTopicQuestionMs, ends));
+                                      definition->property_count, bridge::kNoTimeAsked,
+                                      kTopicQuestionMs, ends));
         bool done = false;
         bridge::Status status;
         do {

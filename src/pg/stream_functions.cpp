@@ -38,7 +38,8 @@ bool ask_ends(const StreamDefinition* definition, TimestampTz deadline, Ends* ou
     const int limit_ms = remaining_ms(deadline);
     if (limit_ms == 0) return false;
     check(bridge::topic_ends_open(definition->spec.topic, definition->properties,
-                                  definition->property_count, limit_ms, ends));
+                                  definition->property_count, bridge::kNoTimeAsked, limit_ms,
+                                  ends));
     MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
     for (;;) {
         bool done = false;

@@ -20,7 +20,7 @@ class TopicEndsTest : public testing::Test {
         std::vector<Property> properties;
         for (const auto& [name, value] : list) properties.push_back({name.c_str(), value.c_str()});
         return topic_ends_open(kTopic, properties.data(), static_cast<int32_t>(properties.size()),
-                               time_limit_ms, &ends_);
+                               kNoTimeAsked, time_limit_ms, &ends_);
     }
     // Waits for the answer.
     Status answer() {
@@ -57,7 +57,7 @@ TEST_F(TopicEndsTest, SaysThatTheTopicIsMissing) {
     cluster_.refuse(kTopic, true);
     ASSERT_TRUE(ask(10000).ok());
     const Status status = answer();
-    EXPECT_EQ(status.code, Code::kBroker);
+    EXPECT_EQ(status.code, Code::kNoTopic);
     EXPECT_NE(std::string(status.text).find("Unknown topic"), std::string::npos) << status.text;
 }
 
