@@ -22,7 +22,8 @@ report() {
 files() {
     local suffix expression=()
     for suffix in "$@"; do expression+=(-o -name "*$suffix"); done
-    find . \( -path ./build -o -path ./.git -o -path ./results -o -path ./tmp_check \) -prune -o \
+    find . \( -path ./build -o -path ./.git -o -path ./results -o -path ./tmp_check \
+        -o -path './anomaly--*.sql' \) -prune -o \
         -type f \( "${expression[@]:1}" \) -print | sed 's|^\./||' | sort
 }
 

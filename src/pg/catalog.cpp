@@ -5,28 +5,6 @@ namespace anomaly::pg {
 
 namespace {
 
-struct Session {
-    Oid user;
-    int context;
-    int nest_level;
-};
-
-// The statements name everything with its schema; the pinned path also fixes operators.
-Session become_superuser() {
-    Session session;
-    GetUserIdAndSecContext(&session.user, &session.context);
-    SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, session.context | SECURITY_LOCAL_USERID_CHANGE);
-    session.nest_level = NewGUCNestLevel();
-    set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-                      GUC_ACTION_SAVE, true, 0, false);
-    return session;
-}
-
-void restore(const Session& session) {
-    AtEOXact_GUC(true, session.nest_level);
-    SetUserIdAndSecContext(session.user, session.context);
-}
-
 constexpr int kMaxArguments = 24;
 
 int run(const char* statement, const CatalogArgument* arguments, int count, bool read_only) {
@@ -50,20 +28,36 @@ void check_result(int result, int expected, const char* statement) {
 
 }  // namespace
 
+// The statements name everything with its schema; the pinned path also fixes operators.
+CatalogSession begin_catalog_session() {
+    CatalogSession session;
+    GetUserIdAndSecContext(&session.user, &session.context);
+    SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, session.context | SECURITY_LOCAL_USERID_CHANGE);
+    session.nest_level = NewGUCNestLevel();
+    set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+                      GUC_ACTION_SAVE, true, 0, false);
+    return session;
+}
+
+void end_catalog_session(const CatalogSession& session) {
+    AtEOXact_GUC(true, session.nest_level);
+    SetUserIdAndSecContext(session.user, session.context);
+}
+
 uint64 catalog_execute(const char* statement, const CatalogArgument* arguments, int count,
                        int expected) {
-    const Session session = become_superuser();
+    const CatalogSession session = begin_catalog_session();
     SPI_connect();
     check_result(run(statement, arguments, count, false), expected, statement);
     const uint64 processed = SPI_processed;
     SPI_finish();
-    restore(session);
+    end_catalog_session(session);
     return processed;
 }
 
 int64 catalog_select_int(const char* statement, const CatalogArgument* arguments, int count,
                          int64 absent) {
-    const Session session = become_superuser();
+    const CatalogSession session = begin_catalog_session();
     SPI_connect();
     check_result(run(statement, arguments, count, false), SPI_OK_SELECT, statement);
     int64 result = absent;
@@ -74,13 +68,13 @@ int64 catalog_select_int(const char* statement, const CatalogArgument* arguments
         if (!is_null) result = DatumGetInt64(value);
     }
     SPI_finish();
-    restore(session);
+    end_catalog_session(session);
     return result;
 }
 
 char* catalog_select_text(const char* statement, const CatalogArgument* arguments, int count) {
     const MemoryContext target = CurrentMemoryContext;
-    const Session session = become_superuser();
+    const CatalogSession session = begin_catalog_session();
     SPI_connect();
     check_result(run(statement, arguments, count, false), SPI_OK_SELECT, statement);
     char* result = NULL;
@@ -89,7 +83,7 @@ char* catalog_select_text(const char* statement, const CatalogArgument* argument
         if (value != NULL) result = MemoryContextStrdup(target, value);
     }
     SPI_finish();
-    restore(session);
+    end_catalog_session(session);
     return result;
 }
 

@@ -13,6 +13,16 @@ struct CatalogArgument {
     bool is_null;
 };
 
+// The rights of the bootstrap superuser and a pinned search_path, until it ends. What is run
+// between must not be a user's.
+struct CatalogSession {
+    Oid user;
+    int context;
+    int nest_level;
+};
+CatalogSession begin_catalog_session();
+void end_catalog_session(const CatalogSession& session);
+
 // Runs one statement as the bootstrap superuser with a pinned search_path; returns the number of
 // rows. Raises an error if the result is not `expected` (an SPI_OK_* code).
 uint64 catalog_execute(const char* statement, const CatalogArgument* arguments, int count,

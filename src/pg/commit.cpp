@@ -2,6 +2,7 @@
 // then what their rules found and the events, in one transaction.
 #include "pg/stream_run.h"
 
+#include "pg/announce.h"
 #include "pg/call.h"
 #include "pg/continuous_ddl.h"
 #include "pg/event_log.h"
@@ -22,7 +23,7 @@ struct Commit {
     StreamRun* run;
     RunReader* reader;
     MemoryContext context;  // for what outlives the tables' subtransactions
-    List* findings;
+    List* new_findings;
     List* notices;
     int64 messages;  // taken in since the last commit
     int64 bytes;
@@ -62,6 +63,7 @@ struct TablePart {
     const TableChanges* changes;
     int64 rows_written;
     List* findings;
+    List* new_findings;  // these and the notices are in the context of the commit
     List* notices;
 };
 
@@ -81,7 +83,8 @@ void write_as_owner(TablePart* part) {
     CommandCounterIncrement();
     evaluate_rules(part->table->rules, part->changes, part->commit->context, &part->findings);
     SPI_finish();
-    AtEOXact_GUC(true, nest_level);
+    // Not what triggers and rules have set: their SET would last as long as the worker.
+    AtEOXact_GUC(false, nest_level);
     SetUserIdAndSecContext(user, context);
 }
 
@@ -112,6 +115,8 @@ void table_step(void* opaque) {
     write_records(part);
     if (part->changes->row_count > 0) {
         store_rule_outcomes(part->table->rules, part->commit->context, &part->notices);
+        write_findings(part->table->relid, part->findings, part->commit->context,
+                       &part->new_findings);
     }
     SPI_finish();
 }
@@ -146,13 +151,14 @@ void commit_table(Commit* commit, RunTable* table) {
         return;
     }
     TablePart part = {commit, table, bridge::ingest_changes(commit->reader->ingest, table->index),
-                      0,      NIL,   NIL};
+                      0,      NIL,   NIL,
+                      NIL};
     ErrorData* error = run_in_subtransaction(table_step, &part);
     allow_table_writes(false);
     if (error == NULL) {
         table->failures = 0;
         const MemoryContext caller = MemoryContextSwitchTo(commit->context);
-        commit->findings = list_concat(commit->findings, part.findings);
+        commit->new_findings = list_concat(commit->new_findings, part.new_findings);
         commit->notices = list_concat(commit->notices, part.notices);
         MemoryContextSwitchTo(caller);
         return;
@@ -188,7 +194,7 @@ void write_all(Commit* commit) {
     write_stream_records(commit, commit->reader->lost);
     SPI_connect();
     clear_start_mark_in_commit(commit->run->stream);
-    commit->event_count = write_events(commit->findings, commit->notices, &commit->last_seq);
+    commit->event_count = write_events(commit->new_findings, commit->notices, &commit->last_seq);
     SPI_finish();
 }
 
@@ -214,7 +220,7 @@ void finish(Commit* commit) {
     }
     pgstat_report_stat(true);
     broadcast_commit();
-    notify_events(commit->last_seq, commit->event_count);
+    announce_events(commit->last_seq, commit->event_count);
 }
 
 }  // namespace

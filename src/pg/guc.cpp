@@ -46,6 +46,10 @@ void define_settings() {
     define_int("anomaly.rule_time_limit", "Longest time that a rule may take for one batch.",
                "A rule that takes longer is cancelled, and the error recorded on it.",
                &settings.rule_time_limit_ms, 5000, 1, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
+    define_int("anomaly.event_retention", "How long events are kept.",
+               "A consumer that was away for longer is told so. -1 keeps them for ever.",
+               &settings.event_retention_s, 30 * 24 * 3600, -1, 10 * 365 * 24 * 3600, PGC_SIGHUP,
+               GUC_UNIT_S);
     define_int("anomaly.max_streams", "Streams with a worker, in all databases, at most.",
                "Fixes the size of shared memory. Each stream also takes one of "
                "max_worker_processes, and so does each database and the launcher.",

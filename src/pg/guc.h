@@ -14,6 +14,7 @@ struct Settings {
     int commit_interval_ms;
     int commit_rows;
     int rule_time_limit_ms;
+    int event_retention_s;
     int max_streams;
     int peek_time_limit_ms;
 };

@@ -1,8 +1,8 @@
 // The loop of a stream worker: poll, let PostgreSQL judge what only it can, commit, wait.
 #include "pg/ingest_loop.h"
 
+#include "pg/announce.h"
 #include "pg/call.h"
-#include "pg/event_log.h"
 #include "pg/extension_lock.h"
 #include "pg/guc.h"
 #include "pg/shmem.h"
@@ -209,7 +209,7 @@ void wait_for_work(const StreamRun* run) {
     constexpr int kMaxFds = 32;
     int fds[kMaxFds];
     int count = 0;
-    int64 deadline = Min(notify_due_us(), next_retry_us(run));
+    int64 deadline = Min(announce_due_us(), next_retry_us(run));
     for (int r = 0; r < run->reader_count; r++) {
         if (count < kMaxFds) fds[count++] = bridge::ingest_fd(run->readers[r]->ingest);
         deadline = Min(deadline, run->readers[r]->deadline_us);
@@ -244,7 +244,7 @@ bool run_until_reload(StreamRun* run) {
         bool busy = false;
         if (!work(run, &busy)) return false;
         publish_run(run);
-        if (now_us() >= notify_due_us()) notify_pending();
+        if (now_us() >= announce_due_us()) announce_pending();
         if (busy) continue;
         if (!clear_start_mark(run->stream)) return false;
         wait_for_work(run);

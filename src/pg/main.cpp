@@ -2,6 +2,7 @@
 // shared_preload_libraries; loaded later, the library merely lets its functions say so.
 #include "pg/continuous_ddl.h"
 #include "pg/extension_lock.h"
+#include "pg/finding_trigger.h"
 #include "pg/guc.h"
 #include "pg/launcher.h"
 #include "pg/rule_dependency.h"
@@ -23,6 +24,7 @@ ANOMALY_EXPORT void _PG_init(void) {
     anomaly::pg::install_extension_drop_hook();
     anomaly::pg::install_continuous_drop_hook();
     anomaly::pg::install_rule_drop_hook();
+    anomaly::pg::install_finding_trigger_hook();
     anomaly::pg::register_launcher();
 }
 

@@ -1,6 +1,7 @@
 // The manager of one database: reads the catalog, keeps a worker for each stream that feeds
 // something, and ends when the extension is gone. PostgreSQL restarts none of them; the launcher
 // restarts managers, managers restart stream workers.
+#include "pg/event_head.h"
 #include "pg/extension_lock.h"
 #include "pg/guc.h"
 #include "pg/identity.h"
@@ -49,8 +50,20 @@ bool read_catalog() {
     return true;
 }
 
+// Now and then, and when the setting has changed. Returns when it is to be called again.
+TimestampTz remove_events(TimestampTz due) {
+    constexpr int64 kIntervalUs = 60 * USECS_PER_SEC;
+    static int last_setting = -1;
+    const TimestampTz now = GetCurrentTimestamp();
+    if (now < due && settings.event_retention_s == last_setting) return due;
+    if (settings.paused) return now + kIntervalUs;
+    last_setting = settings.event_retention_s;
+    return remove_old_events() ? now : now + kIntervalUs;
+}
+
 void run(const WorkerOrder&) {
     make_stream_table();
+    TimestampTz removal_due = 0;
     for (;;) {
         reload_configuration_if_asked();
         if (!read_catalog()) {
@@ -59,7 +72,8 @@ void run(const WorkerOrder&) {
         }
         const TimestampTz next = step_streams();
         publish_state(StreamState::kRunning);
-        wait_for_events(-1, next);
+        removal_due = remove_events(removal_due);
+        wait_for_events(-1, Min(next, removal_due));
     }
 }
 

@@ -226,7 +226,7 @@ void answer_request(Referee* referee) {
         MemoryContextDelete(referee->run_context);
         CHECK_FOR_INTERRUPTS();
     }
-    AtEOXact_GUC(true, nest_level);
+    AtEOXact_GUC(false, nest_level);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Cancels rules, and what is done about one that will not be cancelled.
 #include "pg/rule_limit.h"
 
+#include "pg/announce.h"
 #include "pg/event_log.h"
 #include "pg/extension_lock.h"
 #include "pg/guc.h"
@@ -41,7 +42,7 @@ bool disable(const char* rule, const char* error, RuleNotice* notice) {
         "UPDATE anomaly.rule r SET enabled = false, errors = r.errors + 1, "
         "failures = r.failures + 1, last_error = $2, last_error_at = clock_timestamp() "
         "FROM free, pg_class c WHERE r.name = free.name AND c.oid = r.relid "
-        "RETURNING r.errors, c.relname::text",
+        "RETURNING r.errors, c.relname::text, r.relid::oid",
         NULL};
     const CatalogArgument arguments[] = {argument_text(rule), argument_text(error)};
     if (run_plan(&update, arguments, lengthof(arguments), SPI_OK_UPDATE_RETURNING) == 0) {
@@ -50,6 +51,7 @@ bool disable(const char* rule, const char* error, RuleNotice* notice) {
     bool is_null = false;
     const SPITupleTable* rows = SPI_tuptable;
     notice->rule = rule;
+    notice->table = DatumGetObjectId(SPI_getbinval(rows->vals[0], rows->tupdesc, 3, &is_null));
     notice->errors = DatumGetInt64(SPI_getbinval(rows->vals[0], rows->tupdesc, 1, &is_null));
     notice->table_name = SPI_getvalue(rows->vals[0], rows->tupdesc, 2);
     notice->message = psprintf("rule \"%s\" %s", rule, error);
@@ -68,8 +70,8 @@ void disable_in_transaction(const char* rule, const char* error) {
     SPI_finish();
     ForceSyncCommit();
     end_extension_transaction();
-    notify_events(last_seq, event_count);
-    notify_pending();
+    announce_events(last_seq, event_count);
+    announce_pending();
 }
 
 // On the way out, whatever was going on.

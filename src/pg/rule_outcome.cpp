@@ -63,6 +63,7 @@ void add_notice(const RuleSet* set, const Rule* rule, int64 errors, MemoryContex
                 List** notices) {
     const MemoryContext caller = MemoryContextSwitchTo(target);
     RuleNotice* notice = static_cast<RuleNotice*>(palloc(sizeof(RuleNotice)));
+    notice->table = set->table;
     notice->rule = pstrdup(rule->name);
     notice->table_name = pstrdup(get_rel_name(set->table));
     notice->message = psprintf("rule \"%s\" has failed %d times in a row: %s", rule->name,

@@ -9,6 +9,7 @@ namespace anomaly::pg {
 
 // A rule has begun to fail again and again, or has ended its worker; palloc'd.
 struct RuleNotice {
+    Oid table;
     const char* rule;
     const char* table_name;
     const char* message;

@@ -137,7 +137,7 @@ void evaluate_step(void* opaque) {
                         errmsg("rule found more than %d things in one commit", kMaxFindings)));
     }
     take_findings(evaluation);
-    AtEOXact_GUC(true, nest_level);
+    AtEOXact_GUC(false, nest_level);
 }
 
 // A function or table may have been renamed: what failed is made anew the next time.

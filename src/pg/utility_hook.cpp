@@ -6,6 +6,7 @@
 #include "pg/rule_dependency.h"
 #include "pg/shmem.h"
 #include "pg/wake.h"
+#include "pg/worker_session.h"
 
 namespace anomaly::pg {
 
@@ -34,6 +35,14 @@ bool commits_prepared(Node* statement) {
     return reinterpret_cast<TransactionStmt*>(statement)->kind == TRANS_STMT_COMMIT_PREPARED;
 }
 
+// What is put off to the end of a worker's transaction would be done with the worker's rights.
+void refuse_deferring() {
+    if (!in_worker()) return;
+    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                    errmsg("SET CONSTRAINTS cannot be used in what a stream's worker runs"),
+                    errdetail("Constraints and triggers are not put off there.")));
+}
+
 void run(const Call& call) {
     Node* statement = call.statement->utilityStmt;
     if (handle_continuous_statement(call.statement, call.query_string, call.completion)) return;
@@ -54,6 +63,9 @@ void run(const Call& call) {
                 wake_after_prepared_commit();
                 return;
             }
+            break;
+        case T_ConstraintsSetStmt:
+            refuse_deferring();
             break;
         case T_DropStmt:
             check_rules_of_dropped(reinterpret_cast<DropStmt*>(statement));

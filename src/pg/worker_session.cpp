@@ -30,6 +30,8 @@ constexpr Pin kPins[] = {
     {"jit", "off"},
 };
 
+bool is_worker = false;
+
 // PGC_S_OVERRIDE is above the sources of ALTER DATABASE and ROLE and of a later reload.
 void pin_settings() {
     for (const Pin& pin : kPins) {
@@ -67,6 +69,7 @@ bool open_worker_session(const WorkerOrder** order) {
     pqsignal(SIGHUP, SignalHandlerForConfigReload);
     pqsignal(SIGTERM, die);
     BackgroundWorkerUnblockSignals();
+    is_worker = true;
     static WorkerOrder own;
     memcpy(&own, MyBgworkerEntry->bgw_extra, sizeof(own));
     *order = &own;
@@ -74,6 +77,10 @@ bool open_worker_session(const WorkerOrder** order) {
     BackgroundWorkerInitializeConnectionByOid(own.key.database, InvalidOid, 0);
     pin_settings();
     return true;
+}
+
+bool in_worker() {
+    return is_worker;
 }
 
 void run_worker_body(void (*body)(const WorkerOrder&), const WorkerOrder& order) {

@@ -23,6 +23,9 @@ bool start_worker(const WorkerOrder& order, const char* function, const char* ki
 // nothing to do and shall end.
 bool open_worker_session(const WorkerOrder** order);
 
+// Whether this process is a worker of ours.
+bool in_worker();
+
 // Runs it; an ERROR is published, logged unless it is the same as last time, and ends the process.
 void run_worker_body(void (*body)(const WorkerOrder&), const WorkerOrder& order);
 

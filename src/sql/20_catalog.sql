@@ -22,7 +22,8 @@ CREATE TABLE anomaly.continuous_table (
     start            text,
     settings         jsonb NOT NULL,
     close_requested  boolean NOT NULL DEFAULT false,
-    created_at       timestamptz NOT NULL DEFAULT pg_catalog.now()
+    created_at       timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    id               bigint GENERATED ALWAYS AS IDENTITY UNIQUE
 );
 COMMENT ON TABLE anomaly.continuous_table IS 'continuous tables: what each is defined by';
 COMMENT ON COLUMN anomaly.continuous_table.relid IS 'the continuous table';
@@ -34,6 +35,7 @@ COMMENT ON COLUMN anomaly.continuous_table.start IS 'where it began to read, NUL
 COMMENT ON COLUMN anomaly.continuous_table.settings IS 'settings in force at its creation, which give its expressions their meaning';
 COMMENT ON COLUMN anomaly.continuous_table.close_requested IS 'true from anomaly.close_windows until the worker has closed them';
 COMMENT ON COLUMN anomaly.continuous_table.created_at IS 'when it was created';
+COMMENT ON COLUMN anomaly.continuous_table.id IS 'never given out again, as an oid may be: by it events know their table';
 
 CREATE TABLE anomaly.table_progress (
     relid           regclass PRIMARY KEY,
@@ -172,6 +174,7 @@ COMMENT ON COLUMN anomaly.lost_range.to_offset IS 'first offset after the gap';
 COMMENT ON COLUMN anomaly.lost_range.reason IS 'what was seen';
 COMMENT ON COLUMN anomaly.lost_range.recorded_at IS 'when it was recorded';
 
+COMMENT ON SEQUENCE anomaly.continuous_table_id_seq IS 'numbers of anomaly.continuous_table';
 COMMENT ON SEQUENCE anomaly.dead_letter_id_seq IS 'numbers of anomaly.dead_letter';
 COMMENT ON SEQUENCE anomaly.lost_range_id_seq IS 'numbers of anomaly.lost_range';
 
@@ -183,5 +186,6 @@ SELECT pg_catalog.pg_extension_config_dump('anomaly.checkpoint', '');
 SELECT pg_catalog.pg_extension_config_dump('anomaly.late_row', '');
 SELECT pg_catalog.pg_extension_config_dump('anomaly.dead_letter', '');
 SELECT pg_catalog.pg_extension_config_dump('anomaly.lost_range', '');
+SELECT pg_catalog.pg_extension_config_dump('anomaly.continuous_table_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('anomaly.dead_letter_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('anomaly.lost_range_id_seq', '');

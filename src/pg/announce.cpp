@@ -1,0 +1,94 @@
+// Sends NOTIFY anomaly.
+#include "pg/announce.h"
+
+#include "pg/guc.h"
+
+namespace anomaly::pg {
+
+namespace {
+
+constexpr int64 kIntervalUs = 100000;
+constexpr int64 kAfterFailureUs = 1000000;
+// NOTIFY takes its turn behind every other one of the cluster, whose commit may wait for a standby.
+constexpr char kLongestWait[] = "50ms";
+
+struct Pending {
+    int64 last_seq;
+    int64 event_count;
+    int64 due_us;
+    bool failed;  // the last attempt; said once
+};
+Pending pending = {0, 0, 0, false};
+
+// It is a hint: a crash may forget it, and no standby has to have it.
+void set_local(const char* name, const char* value) {
+    set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
+
+// In a transaction of its own: a full notify queue, or any other trouble, must not touch ingest.
+bool send(int64 last_seq, int64 event_count) {
+    const MemoryContext caller = CurrentMemoryContext;
+    volatile bool sent = false;
+    PG_TRY();
+    {
+        StartTransactionCommand();
+        set_local("synchronous_commit", "off");
+        set_local("lock_timeout", kLongestWait);
+        char* payload =
+            psprintf("{\"v\":1,\"seq\":%lld,\"firing\":%lld,\"resolved\":0}",
+                     static_cast<long long>(last_seq), static_cast<long long>(event_count));
+        Async_Notify("anomaly", payload);
+        CommitTransactionCommand();
+        sent = true;
+    }
+    PG_CATCH();
+    {
+        MemoryContextSwitchTo(caller);
+        ErrorData* error = CopyErrorData();
+        FlushErrorState();
+        AbortCurrentTransaction();
+        if (ProcDiePending) ReThrowError(error);
+        if (!pending.failed) {
+            ereport(LOG, (errmsg("anomaly could not send NOTIFY: %s", error->message),
+                          errdetail("Events are in the event log all the same; it is tried "
+                                    "again.")));
+        }
+        FreeErrorData(error);
+    }
+    PG_END_TRY();
+    MemoryContextSwitchTo(caller);
+    pending.failed = !sent;
+    return sent;
+}
+
+// Whatever was going on: what is committed is told.
+void announce_at_exit(int, Datum) {
+    if (pending.event_count == 0) return;
+    AbortOutOfAnyTransaction();
+    announce_pending();
+}
+
+}  // namespace
+
+void announce_events(int64 last_seq, int64 event_count) {
+    static bool registered = false;
+    if (event_count == 0) return;
+    // Before the session is shut down, since it is registered later.
+    if (!registered) before_shmem_exit(announce_at_exit, Datum{0});
+    registered = true;
+    pending.last_seq = Max(pending.last_seq, last_seq);
+    pending.event_count += event_count;
+    if (GetCurrentTimestamp() >= announce_due_us()) announce_pending();
+}
+
+int64 announce_due_us() {
+    return pending.event_count == 0 ? PG_INT64_MAX : pending.due_us;
+}
+
+void announce_pending() {
+    if (pending.event_count == 0) return;
+    if (!settings.notify || send(pending.last_seq, pending.event_count)) pending.event_count = 0;
+    pending.due_us = GetCurrentTimestamp() + (pending.failed ? kAfterFailureUs : kIntervalUs);
+}
+
+}  // namespace anomaly::pg
