@@ -51,10 +51,10 @@ void Control::probe(bool is_down) {
     wake_.notify_one();
 }
 
-void Control::restart(const Start& begin, std::string remade) {
+void Control::restart(const Start& begin, std::string remade, int64_t request) {
     {
         const std::scoped_lock lock(mutex_);
-        restarts_[begin.partition] = {begin, std::move(remade)};
+        restarts_[begin.partition] = {begin, std::move(remade), request};
     }
     wake_.notify_one();
 }
@@ -204,7 +204,7 @@ bool Control::begin_all(const std::vector<int32_t>& partitions) {
 
 bool Control::restart_all() {
     while (!work_.empty()) {
-        const auto& [begin, remade] = work_.begin()->second;
+        const auto& [begin, remade, request] = work_.begin()->second;
         Ends ends{};
         if (!ends_of(begin.partition, ends)) {
             // The next attempt asks for the topic first: it says what is wrong.
@@ -213,6 +213,7 @@ bool Control::restart_all() {
         }
         std::vector<Reply> started;
         started.push_back(decide(begin, remade, ends));
+        started.back().request = request;
         stop_reading(begin.partition);
         start_reading(started);
         tell_started(started);

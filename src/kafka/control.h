@@ -34,6 +34,7 @@ struct Reply {
     std::string text{};
     // kStarted:
     bool is_new = false;  // appeared after the first discovery
+    int64_t request = 0;  // the restart it answers, 0: none, the partition was found
     bool verify = false;  // the first message ought to be begin.last_offset, with its hash
     Start begin;          // next_offset is resolved: an offset
     bool lost = false;    // [lost_from, lost_to) is gone, text = why
@@ -55,8 +56,9 @@ class Control {
     // found out before does not count, and kUp comes as soon as it answers.
     void probe(bool is_down);
     // Stops reading the partition and begins again where `begin` says, if that is still there.
-    // `remade`: a reason to begin at the first message there is.
-    void restart(const Start& begin, std::string remade);
+    // `remade`: a reason to begin at the first message there is. `request` comes back with the
+    // answer: a request that comes later may overtake this one, or be answered after it.
+    void restart(const Start& begin, std::string remade, int64_t request);
     // Wakes the client's thread that fetches this partition. When all its queues were full it
     // sleeps for up to a second, however soon they are empty; a question to the leader wakes it.
     void nudge(int32_t partition);
@@ -67,6 +69,7 @@ class Control {
     struct Restart {
         Start begin;
         std::string remade;
+        int64_t request;
     };
     using Clock = std::chrono::steady_clock;
 

@@ -40,6 +40,11 @@ void Partition::stop() {
     trouble_ = Trouble::kNone;
 }
 
+int64_t Partition::request_restart() {
+    stop();
+    return ++request_;
+}
+
 bool Partition::fill() {
     std::array<rd_kafka_message_t*, kChunk> chunk;
     const ssize_t count = rd_kafka_consume_batch_queue(queue_.get(), 0, chunk.data(), kChunk);

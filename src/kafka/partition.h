@@ -30,6 +30,11 @@ class Partition {
     void start(const Start& begin, bool verify, Owned<rd_kafka_queue_t> queue);
     // Nothing comes until the next start: what waits would not be trusted.
     void stop();
+    // Stops, and gives the number of the request to begin again at progress(). Only its answer
+    // counts: were an older one taken, messages would be handed out that the next answer, which
+    // begins where this request says, would hand out once more.
+    int64_t request_restart();
+    bool is_awaited(int64_t request) const { return request == request_; }
     bool is_reading() const { return queue_ != nullptr; }
 
     int32_t pull(MessageBatch& batch, int32_t max_rows, int64_t max_bytes);
@@ -65,6 +70,7 @@ class Partition {
     void remember(const rd_kafka_message_t& message);
 
     Start progress_;
+    int64_t request_ = 0;  // the last one
     const QueueLimits full_;
     Owned<rd_kafka_queue_t> queue_;
     std::deque<Owned<rd_kafka_message_t>> popped_;  // not handed out yet

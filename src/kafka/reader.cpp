@@ -58,6 +58,7 @@ struct Reader::Impl {
     void take_client_events();
     void take_troubles();
     void broker_down(std::string text);
+    void restart(Partition& partition, std::string remade);
     void restart_all();
     Partition* find(int32_t partition);
     const Partition* find(int32_t partition) const;
@@ -94,11 +95,13 @@ void Reader::Impl::broker_down(std::string text) {
     pending.push_back({.kind = EventKind::kBrokerDown, .text = std::move(text)});
 }
 
+void Reader::Impl::restart(Partition& partition, std::string remade) {
+    const int64_t request = partition.request_restart();
+    control.restart(partition.progress(), std::move(remade), request);
+}
+
 void Reader::Impl::restart_all() {
-    for (auto& [number, partition] : partitions) {
-        partition.stop();
-        control.restart(partition.progress(), {});
-    }
+    for (auto& [number, partition] : partitions) restart(partition, {});
 }
 
 void Reader::Impl::take_replies() {
@@ -134,6 +137,7 @@ void Reader::Impl::take_reply(Reply& reply) {
 void Reader::Impl::take_started(Reply& reply) {
     const int32_t number = reply.begin.partition;
     const auto [at, inserted] = partitions.try_emplace(number, reply.begin, full);
+    if (!at->second.is_awaited(reply.request)) return;
     if (inserted) {
         const auto limit = limits.find(number);
         if (limit != limits.end()) at->second.set_limit(limit->second);
@@ -183,21 +187,18 @@ void Reader::Impl::take_troubles() {
             case Partition::Trouble::kNone:
                 break;
             case Partition::Trouble::kOutOfRange:
-                control.restart(partition.progress(), {});
+                restart(partition, {});
                 break;
             case Partition::Trouble::kMadeAgain:
                 made_again = true;
-                partition.stop();
-                control.restart(partition.progress(), std::move(text));
+                restart(partition, std::move(text));
                 break;
         }
     }
     if (!made_again) return;
     // Then the other partitions are others too: each is checked.
     for (auto& [number, partition] : partitions) {
-        if (!partition.is_reading()) continue;
-        partition.stop();
-        control.restart(partition.progress(), {});
+        if (partition.is_reading()) restart(partition, {});
     }
 }
 
