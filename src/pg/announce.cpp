@@ -13,12 +13,11 @@ constexpr int64 kAfterFailureUs = 1000000;
 constexpr char kLongestWait[] = "50ms";
 
 struct Pending {
-    int64 last_seq;
-    int64 event_count;
+    EventSpan span;
     int64 due_us;
     bool failed;  // the last attempt; said once
 };
-Pending pending = {0, 0, 0, false};
+Pending pending = {{}, 0, false};
 
 // It is a hint: a crash may forget it, and no standby has to have it.
 void set_local(const char* name, const char* value) {
@@ -26,7 +25,7 @@ void set_local(const char* name, const char* value) {
 }
 
 // In a transaction of its own: a full notify queue, or any other trouble, must not touch ingest.
-bool send(int64 last_seq, int64 event_count) {
+bool send(const EventSpan& span) {
     const MemoryContext caller = CurrentMemoryContext;
     volatile bool sent = false;
     PG_TRY();
@@ -35,8 +34,9 @@ bool send(int64 last_seq, int64 event_count) {
         set_local("synchronous_commit", "off");
         set_local("lock_timeout", kLongestWait);
         char* payload =
-            psprintf("{\"v\":1,\"seq\":%lld,\"firing\":%lld,\"resolved\":0}",
-                     static_cast<long long>(last_seq), static_cast<long long>(event_count));
+            psprintf("{\"v\":1,\"seq\":%lld,\"firing\":%lld,\"resolved\":%lld}",
+                     static_cast<long long>(span.last_seq), static_cast<long long>(span.firing),
+                     static_cast<long long>(span.resolved));
         Async_Notify("anomaly", payload);
         CommitTransactionCommand();
         sent = true;
@@ -63,31 +63,33 @@ bool send(int64 last_seq, int64 event_count) {
 
 // Whatever was going on: what is committed is told.
 void announce_at_exit(int, Datum) {
-    if (pending.event_count == 0) return;
+    if (pending.span.count == 0) return;
     AbortOutOfAnyTransaction();
     announce_pending();
 }
 
 }  // namespace
 
-void announce_events(int64 last_seq, int64 event_count) {
+void announce_events(const EventSpan& span) {
     static bool registered = false;
-    if (event_count == 0) return;
+    if (span.count == 0) return;
     // Before the session is shut down, since it is registered later.
     if (!registered) before_shmem_exit(announce_at_exit, Datum{0});
     registered = true;
-    pending.last_seq = Max(pending.last_seq, last_seq);
-    pending.event_count += event_count;
+    pending.span.last_seq = Max(pending.span.last_seq, span.last_seq);
+    pending.span.count += span.count;
+    pending.span.firing += span.firing;
+    pending.span.resolved += span.resolved;
     if (GetCurrentTimestamp() >= announce_due_us()) announce_pending();
 }
 
 int64 announce_due_us() {
-    return pending.event_count == 0 ? PG_INT64_MAX : pending.due_us;
+    return pending.span.count == 0 ? PG_INT64_MAX : pending.due_us;
 }
 
 void announce_pending() {
-    if (pending.event_count == 0) return;
-    if (!settings.notify || send(pending.last_seq, pending.event_count)) pending.event_count = 0;
+    if (pending.span.count == 0) return;
+    if (!settings.notify || send(pending.span)) pending.span = {};
     pending.due_us = GetCurrentTimestamp() + (pending.failed ? kAfterFailureUs : kIntervalUs);
 }
 

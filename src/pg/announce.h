@@ -3,12 +3,13 @@
 // has a transaction of its own that waits for nobody: who cannot be told now is told later.
 #pragma once
 
+#include "pg/event_log.h"
 #include "pg/pg.h"
 
 namespace anomaly::pg {
 
-// There are events up to last_seq, event_count of them new. Needs no transaction.
-void announce_events(int64 last_seq, int64 event_count);
+// There are these new events. Needs no transaction.
+void announce_events(const EventSpan& span);
 
 // When announce_pending should be called; INT64_MAX: there is nothing to tell.
 int64 announce_due_us();

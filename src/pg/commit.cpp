@@ -8,8 +8,9 @@
 #include "pg/event_log.h"
 #include "pg/extension_lock.h"
 #include "pg/progress.h"
+#include "pg/finding_state.h"
+#include "pg/rule_evaluate.h"
 #include "pg/rule_outcome.h"
-#include "pg/rule_set.h"
 #include "pg/shmem.h"
 #include "pg/start_mark.h"
 #include "pg/subtransaction.h"
@@ -23,13 +24,11 @@ struct Commit {
     StreamRun* run;
     RunReader* reader;
     MemoryContext context;  // for what outlives the tables' subtransactions
-    List* new_findings;
-    List* notices;
-    int64 messages;  // taken in since the last commit
+    List* events;           // of Event*
+    int64 messages;         // taken in since the last commit
     int64 bytes;
     RunTable* waits_for;  // somebody holds a lock on this one
-    int64 last_seq;
-    int64 event_count;
+    EventSpan span;
 };
 
 // Tables first, in order of their oids (as they were loaded), and never waiting while another one
@@ -62,9 +61,10 @@ struct TablePart {
     RunTable* table;
     const TableChanges* changes;
     int64 rows_written;
-    List* findings;
-    List* new_findings;  // these and the notices are in the context of the commit
-    List* notices;
+    bool follows;  // findings of rules on update hold, that may end now
+    TouchedRows touched;
+    List* findings;  // of Finding*
+    List* events;
 };
 
 // Rows, triggers and rules are the owner's: everything of his happens before his rights are given
@@ -82,6 +82,9 @@ void write_as_owner(TablePart* part) {
     allow_table_writes(false);
     CommandCounterIncrement();
     evaluate_rules(part->table->rules, part->changes, part->commit->context, &part->findings);
+    const MemoryContext caller = MemoryContextSwitchTo(part->commit->context);
+    if (part->follows) collect_touched(part->table->rules, &part->touched);
+    MemoryContextSwitchTo(caller);
     SPI_finish();
     // Not what triggers and rules have set: their SET would last as long as the worker.
     AtEOXact_GUC(false, nest_level);
@@ -108,16 +111,31 @@ void write_records(const TablePart* part) {
     store_progress(part->table->relid, changes, &counts);
 }
 
+void look_for_standing(TablePart* part) {
+    SPI_connect();
+    part->follows = has_standing_findings(part->table->rules);
+    SPI_finish();
+}
+
+void write_findings(TablePart* part) {
+    RuleSet* rules = part->table->rules;
+    const MemoryContext target = part->commit->context;
+    const int64 watermark = part->changes->progress.watermark;
+    const TimestampTz closed_until =
+        watermark == kNoTime ? DT_NOBEGIN : watermark - part->table->spec->allowed_lateness_us;
+    store_findings(rules, part->findings, part->follows ? &part->touched : NULL, closed_until,
+                   target, &part->events);
+    store_rule_outcomes(rules, target, &part->events);
+}
+
 void table_step(void* opaque) {
     TablePart* part = static_cast<TablePart*>(opaque);
-    if (part->changes->row_count > 0) write_as_owner(part);
+    const bool has_rows = part->changes->row_count > 0;
+    if (has_rows && part->table->rules->follows_updates) look_for_standing(part);
+    if (has_rows) write_as_owner(part);
     SPI_connect();
     write_records(part);
-    if (part->changes->row_count > 0) {
-        store_rule_outcomes(part->table->rules, part->commit->context, &part->notices);
-        write_findings(part->table->relid, part->findings, part->commit->context,
-                       &part->new_findings);
-    }
+    if (has_rows && part->table->rules->count > 0) write_findings(part);
     SPI_finish();
 }
 
@@ -150,16 +168,16 @@ void commit_table(Commit* commit, RunTable* table) {
         forget_table(commit, table);
         return;
     }
-    TablePart part = {commit, table, bridge::ingest_changes(commit->reader->ingest, table->index),
-                      0,      NIL,   NIL,
-                      NIL};
-    ErrorData* error = run_in_subtransaction(table_step, &part);
+    TablePart part = {};
+    part.commit = commit;
+    part.table = table;
+    part.changes = bridge::ingest_changes(commit->reader->ingest, table->index);
+    ErrorData* error = run_in_subtransaction(table_step, &part, Containment::kTable);
     allow_table_writes(false);
     if (error == NULL) {
         table->failures = 0;
         const MemoryContext caller = MemoryContextSwitchTo(commit->context);
-        commit->new_findings = list_concat(commit->new_findings, part.new_findings);
-        commit->notices = list_concat(commit->notices, part.notices);
+        commit->events = list_concat(commit->events, part.events);
         MemoryContextSwitchTo(caller);
         return;
     }
@@ -194,14 +212,14 @@ void write_all(Commit* commit) {
     write_stream_records(commit, commit->reader->lost);
     SPI_connect();
     clear_start_mark_in_commit(commit->run->stream);
-    commit->event_count = write_events(commit->new_findings, commit->notices, &commit->last_seq);
+    commit->span = write_events(commit->events);
     SPI_finish();
 }
 
 // Without events a crash may forget the commit: rows and positions go together, and the messages
 // are read again. With events it must be on disk before anyone hears of it.
 void choose_durability(const Commit* commit) {
-    if (commit->event_count == 0) {
+    if (commit->span.count == 0) {
         set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
                           true, 0, false);
     }
@@ -220,7 +238,7 @@ void finish(Commit* commit) {
     }
     pgstat_report_stat(true);
     broadcast_commit();
-    announce_events(commit->last_seq, commit->event_count);
+    announce_events(commit->span);
 }
 
 }  // namespace

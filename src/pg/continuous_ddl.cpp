@@ -131,6 +131,7 @@ void forget(const char* const* statements, int count, Oid relation) {
 void forget_table(Oid relation) {
     static const char* const kStatements[] = {
         "DELETE FROM anomaly.rule WHERE relid = $1",
+        "DELETE FROM anomaly.finding_state WHERE relid = $1",
         "DELETE FROM anomaly.checkpoint WHERE relid = $1",
         "DELETE FROM anomaly.late_row WHERE relid = $1",
         "DELETE FROM anomaly.dead_letter WHERE relid = $1",

@@ -1,126 +1,98 @@
-// Writes findings and events.
+// Writes events.
 #include "pg/event_log.h"
 
+#include "pg/array_argument.h"
 #include "pg/event_head.h"
-#include "pg/finding_trigger.h"
 #include "pg/plan.h"
-#include "pg/rule_outcome.h"
-#include "pg/rule_set.h"
 
 namespace anomaly::pg {
 
 namespace {
 
-// The id is made of what the finding is about, so that a repeat has the same.
-Plan insert_finding = {
-    "INSERT INTO anomaly.finding_log (id, rule, table_name, series, window_start, window_end, "
-    "kafka_partition, kafka_offset, severity, value, threshold, message) "
-    "VALUES (pg_catalog.md5(pg_catalog.jsonb_build_array($1::text, $2::text, $3::jsonb, "
-    "pg_catalog.date_part('epoch', $4::timestamptz), pg_catalog.date_part('epoch', "
-    "$5::timestamptz), $6::int4, $7::int8, $12::int4)::text)::uuid, "
-    "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (id) DO NOTHING RETURNING id",
-    NULL};
+constexpr int64 kNotifyIntervalUs = 100000;
+
+// The id is made of what has happened, so that a repeat has the same. The first event of a finding
+// has the finding's.
 Plan insert_events = {
-    "INSERT INTO anomaly.alert_event (seq, kind, finding, table_id) "
-    "SELECT $1 + u.number, 'finding', u.id, k.id "
-    "FROM unnest($2::uuid[], $3::oid[]) WITH ORDINALITY AS u (id, relid, number) "
-    "LEFT JOIN anomaly.continuous_table k ON k.relid = u.relid",
-    NULL};
-Plan insert_notice = {
-    "INSERT INTO anomaly.alert_event (seq, kind, id, rule, table_name, message, table_id) "
-    "VALUES ($1, 'rule_failing', "
-    "pg_catalog.md5(pg_catalog.jsonb_build_array('rule_failing', $2::text, "
-    "$3::text, $5::int8)::text)::uuid, $2, $3, $4, "
-    "(SELECT k.id FROM anomaly.continuous_table k WHERE k.relid = $6))",
+    "INSERT INTO anomaly.alert_event (seq, kind, id, finding, table_id, rule, table_name, message) "
+    "SELECT $1 + e.number, e.kind, CASE WHEN e.kind = 'finding' AND e.occurrence = 0 "
+    "THEN e.finding ELSE pg_catalog.md5(pg_catalog.jsonb_build_array(e.kind, e.finding, e.rule, "
+    "e.table_name, e.occurrence)::text)::uuid END, e.finding, k.id, e.rule, e.table_name, "
+    "e.message "
+    "FROM unnest($2, $3, $4, $5, $6, $7, $8) WITH ORDINALITY "
+    "AS e (kind, finding, relid, rule, table_name, message, occurrence, number) "
+    "LEFT JOIN anomaly.continuous_table k ON k.relid = e.relid",
     NULL};
 
-// False: it was there.
-bool write_finding(const Finding* f, pg_uuid_t* id) {
-    const CatalogArgument arguments[] = {
-        argument_text(f->rule),
-        argument_text(f->table_name),
-        {JSONBOID, f->series, false},
-        {TIMESTAMPTZOID, TimestampTzGetDatum(f->window_start), !f->has_window},
-        {TIMESTAMPTZOID, TimestampTzGetDatum(f->window_end), !f->has_window},
-        {INT4OID, Int32GetDatum(f->partition), !f->has_message},
-        {INT8OID, Int64GetDatum(f->offset), !f->has_message},
-        argument_text(f->severity),
-        {FLOAT8OID, Float8GetDatum(f->value), !f->has_value},
-        {FLOAT8OID, Float8GetDatum(f->threshold), !f->has_threshold},
-        argument_text(f->message),
-        argument_int4(f->position),
-    };
-    if (run_plan(&insert_finding, arguments, lengthof(arguments), SPI_OK_INSERT_RETURNING) == 0) {
-        return false;
+constexpr const char* kind_name(EventKind kind) {
+    switch (kind) {
+        case EventKind::kFinding:
+            return "finding";
+        case EventKind::kFindingEnded:
+            return "finding_ended";
+        case EventKind::kRuleFailing:
+            return "rule_failing";
+        case EventKind::kRuleRunning:
+            return "rule_running";
     }
-    bool is_null = false;
-    *id = *DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
-    SPI_freetuptable(SPI_tuptable);
-    return true;
+    return "";
 }
 
-void write_finding_events(const List* found, int64 before) {
-    const int count = list_length(found);
-    if (count == 0) return;
-    Datum* ids = static_cast<Datum*>(palloc(sizeof(Datum) * static_cast<Size>(count)));
-    Datum* tables = static_cast<Datum*>(palloc(sizeof(Datum) * static_cast<Size>(count)));
-    for (int i = 0; i < count; i++) {
-        NewFinding* one = static_cast<NewFinding*>(list_nth(found, i));
-        ids[i] = UUIDPGetDatum(&one->id);
-        tables[i] = ObjectIdGetDatum(one->table);
+void insert(const List* events, int64 after) {
+    const int count = list_length(events);
+    ArrayColumn kinds = make_array_column(TEXTOID, count);
+    ArrayColumn findings = make_array_column(UUIDOID, count);
+    ArrayColumn relids = make_array_column(OIDOID, count);
+    ArrayColumn rules = make_array_column(TEXTOID, count);
+    ArrayColumn tables = make_array_column(TEXTOID, count);
+    ArrayColumn messages = make_array_column(TEXTOID, count);
+    ArrayColumn occurrences = make_array_column(INT8OID, count);
+    ListCell* cell;
+    foreach (cell, events) {
+        const Event* event = static_cast<const Event*>(lfirst(cell));
+        append_text(&kinds, kind_name(event->kind));
+        append_if(&findings, event->finding != Datum{0}, event->finding);
+        append_value(&relids, ObjectIdGetDatum(event->table));
+        append_text(&rules, event->rule);
+        append_text(&tables, event->table_name);
+        append_text(&messages, event->message);
+        append_value(&occurrences, Int64GetDatum(event->occurrence));
     }
-    const CatalogArgument arguments[] = {
-        argument_int8(before),
-        {UUIDARRAYOID,
-         PointerGetDatum(construct_array(ids, count, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR)),
-         false},
-        {OIDARRAYOID,
-         PointerGetDatum(construct_array(tables, count, OIDOID, sizeof(Oid), true, TYPALIGN_INT)),
-         false},
-    };
+    const CatalogArgument arguments[] = {argument_int8(after),     argument_array(kinds),
+                                         argument_array(findings), argument_array(relids),
+                                         argument_array(rules),    argument_array(tables),
+                                         argument_array(messages), argument_array(occurrences)};
     run_plan(&insert_events, arguments, lengthof(arguments), SPI_OK_INSERT);
+}
+
+int64 count_of(const List* events, EventKind kind) {
+    int64 count = 0;
+    ListCell* cell;
+    foreach (cell, events) {
+        if (static_cast<const Event*>(lfirst(cell))->kind == kind) count++;
+    }
+    return count;
 }
 
 }  // namespace
 
-void write_findings(Oid table, const List* findings, MemoryContext target, List** new_findings) {
-    if (findings == NIL) return;
-    check_finding_triggers();
-    const int nest_level = NewGUCNestLevel();
-    ListCell* cell;
-    foreach (cell, findings) {
-        pg_uuid_t id;
-        if (!write_finding(static_cast<const Finding*>(lfirst(cell)), &id)) continue;
-        const MemoryContext caller = MemoryContextSwitchTo(target);
-        NewFinding* one = static_cast<NewFinding*>(palloc(sizeof(NewFinding)));
-        *one = {id, table};
-        *new_findings = lappend(*new_findings, one);
-        MemoryContextSwitchTo(caller);
-    }
-    // Not what triggers have set: their SET would last as long as the worker.
-    AtEOXact_GUC(false, nest_level);
+Event* make_rule_event(EventKind kind, Oid table, const char* rule, const char* message,
+                       int64 occurrence) {
+    Event* event = static_cast<Event*>(palloc0(sizeof(Event)));
+    *event = {kind,      table, Datum{0}, pstrdup(rule), get_rel_name(table), pstrdup(message),
+              occurrence};
+    return event;
 }
 
-int64 write_events(const List* new_findings, const List* notices, int64* last_seq) {
-    const int64 count = list_length(new_findings) + list_length(notices);
-    *last_seq = 0;
-    if (count == 0) return 0;
-    *last_seq = take_event_numbers(count);
-    int64 seq = *last_seq - count;
-    write_finding_events(new_findings, seq);
-    seq += list_length(new_findings);
-    ListCell* cell;
-    foreach (cell, notices) {
-        const RuleNotice* notice = static_cast<const RuleNotice*>(lfirst(cell));
-        const CatalogArgument arguments[] = {argument_int8(++seq),
-                                             argument_text(notice->rule),
-                                             argument_text(notice->table_name),
-                                             argument_text(notice->message),
-                                             argument_int8(notice->errors),
-                                             argument_oid(REGCLASSOID, notice->table)};
-        run_plan(&insert_notice, arguments, lengthof(arguments), SPI_OK_INSERT);
-    }
-    return count;
+EventSpan write_events(const List* events) {
+    EventSpan span = {};
+    if (events == NIL) return span;
+    span.count = list_length(events);
+    span.firing = count_of(events, EventKind::kFinding);
+    span.resolved = count_of(events, EventKind::kFindingEnded);
+    span.last_seq = take_event_numbers(span.count);
+    insert(events, span.last_seq - span.count);
+    return span;
 }
 
 }  // namespace anomaly::pg

@@ -14,7 +14,7 @@ constexpr int kEventsRemoved = MAKE_SQLSTATE('Z', 'A', '0', '0', '1');
 // whoever may SELECT all of it (row security would hide some rows of it); the others, such as those
 // of a table that was dropped, who may read everything.
 constexpr char kEvents[] =
-    "SELECT e.seq, e.kind, coalesce(e.finding, e.id), coalesce(f.rule, e.rule), "
+    "SELECT e.seq, e.kind, e.id, e.finding, coalesce(f.rule, e.rule), "
     "coalesce(f.table_name, e.table_name), f.series, f.window_start, f.window_end, f.severity, "
     "f.value, f.threshold, coalesce(f.message, e.message), e.recorded_at "
     "FROM anomaly.alert_event e LEFT JOIN anomaly.finding_log f ON f.id = e.finding "

@@ -5,6 +5,7 @@
 #include "pg/call.h"
 #include "pg/extension_lock.h"
 #include "pg/guc.h"
+#include "pg/rule_outcome.h"
 #include "pg/shmem.h"
 #include "pg/start_mark.h"
 #include "pg/stream_run.h"
@@ -205,11 +206,29 @@ void publish_run(const StreamRun* run) {
     publish_figures(figures);
 }
 
+int64 figures_due_us(const StreamRun* run) {
+    int64 due = PG_INT64_MAX;
+    for (int t = 0; t < run->table_count; t++) {
+        due = Min(due, run->tables[t].rules->figures_due_us);
+    }
+    return due;
+}
+
+// Of rules that found nothing lately. False: the extension is gone.
+bool store_figures(StreamRun* run) {
+    if (!begin_extension_transaction()) return false;
+    SPI_connect();
+    for (int t = 0; t < run->table_count; t++) store_quiet_figures(run->tables[t].rules);
+    SPI_finish();
+    end_extension_transaction();
+    return true;
+}
+
 void wait_for_work(const StreamRun* run) {
     constexpr int kMaxFds = 32;
     int fds[kMaxFds];
     int count = 0;
-    int64 deadline = Min(announce_due_us(), next_retry_us(run));
+    int64 deadline = Min(Min(announce_due_us(), next_retry_us(run)), figures_due_us(run));
     for (int r = 0; r < run->reader_count; r++) {
         if (count < kMaxFds) fds[count++] = bridge::ingest_fd(run->readers[r]->ingest);
         deadline = Min(deadline, run->readers[r]->deadline_us);
@@ -240,12 +259,13 @@ bool run_until_reload(StreamRun* run) {
     if (!open_readers(run)) return false;
     for (;;) {
         CHECK_FOR_INTERRUPTS();
-        if (take_reload_request()) return true;
+        if (take_reload_request()) return store_figures(run);
         bool busy = false;
         if (!work(run, &busy)) return false;
         publish_run(run);
         if (now_us() >= announce_due_us()) announce_pending();
         if (busy) continue;
+        if (now_us() >= figures_due_us(run) && !store_figures(run)) return false;
         if (!clear_start_mark(run->stream)) return false;
         wait_for_work(run);
     }

@@ -1,15 +1,17 @@
 // Composes the queries of a rule. In a commit:
-//   SELECT * FROM (SELECT x.ordinal, <labels>, <window>, <message>, f.severity, ...
+//   SELECT * FROM (SELECT 0, x.ordinal, <labels>, <window>, <message>, f.severity, ...
 //     FROM anomaly_changes x, LATERAL rule(ROW(x.a, x.b, ...)::schema.table) f WHERE <closed>
-//     LIMIT <one more than allowed>) q ORDER BY 1, 7, 10, 8, 9
-// Ordered by the finding itself within a row: its position in the set, which is part of its id,
-// does not depend on the plan. The limit is inside: a rule without measure is not to be sorted to
-// its end first. Over history:
+//     LIMIT <as many as are counted>) q ORDER BY 1, 2, 8, 11, 9, 10
+// With anomaly_parameters p beside the changes, p.number for 0 and p.parameters as the function's
+// second argument, for several rules of one function. Ordered by the finding itself within a row:
+// its position in the set, which is part of its id, does not depend on the plan. The limit is
+// inside: a rule without measure is not to be sorted to its end first. Over history:
 //   SELECT <labels>, <window>, f.severity, ... FROM (SELECT x.* FROM schema.table AS x
 //     WHERE <window's end> > $1 AND <window's end> <= $2 OFFSET 0) AS x, LATERAL rule(...) f
 #include "pg/rule_query.h"
 
 #include "pg/table_writer.h"
+#include "pg/write_statements.h"
 
 namespace anomaly::pg {
 
@@ -81,16 +83,19 @@ char* table_name(Relation table) {
                                       RelationGetRelationName(table));
 }
 
-// function(ROW(...)::table) or function(ROW(...)::table, '...'::jsonb)
+// function(ROW(...)::table), function(ROW(...)::table, '...'::jsonb) or, shared,
+// function(ROW(...)::table, p.parameters)
 void append_call(StringInfo out, Relation table, const TableDefinition* definition,
-                 const RuleCall& rule) {
+                 const RuleCall& rule, bool shared) {
     appendStringInfo(out, "%s(ROW(", rule.function);
     for (int i = 0; i < definition->output_count; i++) {
         appendStringInfo(out, "%sx.%s", i == 0 ? "" : ", ",
                          quote_identifier(column_name(table, i)));
     }
     appendStringInfo(out, ")::%s", table_name(table));
-    if (rule.parameters != NULL) {
+    if (shared) {
+        appendStringInfo(out, ", p.%s", kParametersColumn);
+    } else if (rule.parameters != NULL) {
         appendStringInfo(out, ", %s::pg_catalog.jsonb", quote_literal_cstr(rule.parameters));
     }
     appendStringInfoChar(out, ')');
@@ -131,24 +136,43 @@ void append_found(StringInfo out, const char* result, const char* call) {
 }  // namespace
 
 char* make_rule_query(Oid table_oid, const TableDefinition* definition, const RuleCall& rule,
-                      bool on_close) {
+                      bool on_close, bool shared) {
     Relation table = table_open(table_oid, NoLock);
     StringInfoData call;
     initStringInfo(&call);
-    append_call(&call, table, definition, rule);
+    append_call(&call, table, definition, rule, shared);
     StringInfoData query;
     initStringInfo(&query);
-    appendStringInfo(&query, "SELECT * FROM (SELECT x.%s, ", quote_identifier(kOrdinalColumn));
+    appendStringInfo(&query, "SELECT * FROM (SELECT %s%s, x.%s, ", shared ? "p." : "0 AS ",
+                     kNumberColumn, quote_identifier(kOrdinalColumn));
     append_labels(&query, table, definition);
     appendStringInfo(&query, ", x.%s, x.%s", quote_identifier(kPartitionColumn),
                      quote_identifier(kOffsetColumn));
     append_finding(&query, rule.result);
     appendStringInfo(&query, " FROM %s AS x", kChangesName);
+    if (shared) appendStringInfo(&query, " CROSS JOIN %s AS p", kParametersName);
     append_source(&query, rule.result, call.data);
     appendStringInfo(&query, " WHERE x.%s AND ",
                      quote_identifier(on_close ? kClosedColumn : kChangedColumn));
     append_found(&query, rule.result, call.data);
-    appendStringInfo(&query, " LIMIT %d) AS q ORDER BY 1, 7, 10, 8, 9", kMaxFindings + 1);
+    appendStringInfo(&query, " LIMIT %d) AS q ORDER BY 1, 2, 8, 11, 9, 10", kMaxCountedFindings);
+    table_close(table, NoLock);
+    return query.data;
+}
+
+char* make_touched_query(Oid table_oid, const TableDefinition* definition) {
+    Relation table = table_open(table_oid, NoLock);
+    StringInfoData query;
+    initStringInfo(&query);
+    constexpr const char* kRows[] = {kChangesName, kGoneName};
+    for (const char* rows : kRows) {
+        appendStringInfoString(&query, query.len == 0 ? "SELECT " : " UNION ALL SELECT ");
+        append_series(&query, table, definition);
+        appendStringInfoString(&query, ", ");
+        append_window_bound(&query, table, definition, 0);
+        appendStringInfo(&query, " FROM %s AS x WHERE x.%s", rows,
+                         quote_identifier(kChangedColumn));
+    }
     table_close(table, NoLock);
     return query.data;
 }
@@ -161,7 +185,7 @@ char* make_rule_test_query(Oid table_oid, const TableDefinition* definition, con
     initStringInfo(&call);
     initStringInfo(&window_end);
     initStringInfo(&query);
-    append_call(&call, table, definition, rule);
+    append_call(&call, table, definition, rule, false);
     appendStringInfoString(&query, "SELECT ");
     append_labels(&query, table, definition);
     append_finding(&query, rule.result);

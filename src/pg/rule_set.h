@@ -1,6 +1,5 @@
-// The rules of one continuous table, evaluated over the rows of a commit: each rule is one query
-// that PostgreSQL may inline and join, run read-only as the table's owner, in a subtransaction and
-// under a time limit. What a rule does wrong is recorded on the rule and stops nothing else.
+// The rules of one continuous table, as its worker has them: loaded with the table, and what became
+// of each in the commit that is being made.
 #pragma once
 
 #include "core/spec.h"
@@ -10,19 +9,53 @@
 
 namespace anomaly::pg {
 
+// A query that is made and prepared when it is first needed.
+struct RulePlan {
+    char* query;
+    SPIPlanPtr prepared;
+};
+
+enum class RuleResult : uint8 {
+    kNotDue,  // nothing for it to look at
+    kDue,
+    kSkipped,  // it is paused
+    kDone,
+    kFailed,
+};
+
 struct Rule {
     char* name;
     RuleCall call;
     bool on_close;
     char* search_path;
+    int failures;              // in a row
     TimestampTz paused_until;  // 0: not paused
-    char* query;               // NULL: not yet made
-    SPIPlanPtr plan;           // NULL: not yet prepared
+    bool has_gap;              // what it did not look at is being recorded
+    bool is_alone;             // it has failed, and is not evaluated together with others
+    RulePlan plan;
+    // Evaluations without a finding, not yet in anomaly.rule.
+    int64 quiet_evaluations;
+    int64 quiet_us;
     // Of this commit:
-    bool evaluated;
+    RuleResult result;
     int64 elapsed_us;
     int64 finding_count;
-    char* error;  // NULL: none
+    int64 dropped_count;  // more than may be written
+    char* error;          // kFailed
+};
+
+// Rules of one function that differ in name and parameters alone: one query for all.
+struct RuleGroup {
+    int first;
+    int count;
+    RulePlan plan;
+};
+
+// Rows that rules of this commit have to look at.
+struct RuleRows {
+    int64 count;
+    TimestampTz first_window_end;
+    TimestampTz last_window_end;
 };
 
 struct RuleSet {
@@ -31,35 +64,15 @@ struct RuleSet {
     MemoryContext context;
     Rule* rules;
     int count;
+    RuleGroup* groups;
+    int group_count;
+    bool follows_updates;  // some rule on update is about rows that may change again
+    int64 figures_due_us;  // when quiet evaluations are to be written; PG_INT64_MAX: there are none
+    RuleRows closed;       // of this commit
+    RuleRows changed;
 };
 
 // The enabled rules of a table; in the current memory context. Needs a transaction.
 RuleSet* load_rules(Oid table, const TableDefinition* definition);
-
-// One thing found, palloc'd; texts may be NULL.
-struct Finding {
-    const char* rule;
-    const char* table_name;
-    Datum series;  // jsonb
-    bool has_window;
-    TimestampTz window_start;
-    TimestampTz window_end;
-    bool has_message;
-    int32 partition;
-    int64 offset;
-    int32 position;  // in the set that the rule returned for the row
-    const char* severity;
-    bool has_value;
-    double value;
-    bool has_threshold;
-    double threshold;
-    const char* message;
-};
-
-// Evaluates the rules that have something to look at over the rows that collect_changes registered
-// of `changes`. Needs SPI_connect, as the table's owner. Findings are added to the list (of
-// Finding*), in `target`.
-void evaluate_rules(RuleSet* rules, const TableChanges* changes, MemoryContext target,
-                    List** findings);
 
 }  // namespace anomaly::pg

@@ -112,7 +112,8 @@ void run_explain(const Work* work) {
         create_writer(rule->table, relation_owner(rule->table), rule->definition, rule->settings);
     const TableChanges no_changes = {};
     collect_changes(writer, &no_changes);
-    const char* query = make_rule_query(rule->table, rule->definition, rule->call, rule->on_close);
+    const char* query =
+        make_rule_query(rule->table, rule->definition, rule->call, rule->on_close, false);
     const int result = SPI_execute(psprintf("EXPLAIN %s", query), false, 0);
     if (result != SPI_OK_UTILITY) {
         elog(ERROR, "unexpected result %s of EXPLAIN", SPI_result_code_string(result));
@@ -158,7 +159,8 @@ ANOMALY_FUNCTION(anomaly_explain_rule) {
     Oid user;
     int context;
     GetUserIdAndSecContext(&user, &context);
-    SetUserIdAndSecContext(relation_owner(rule.table), context | SECURITY_LOCAL_USERID_CHANGE);
+    SetUserIdAndSecContext(relation_owner(rule.table),
+                           context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
     run_read_only(&work);
     SetUserIdAndSecContext(user, context);
     return Datum{0};

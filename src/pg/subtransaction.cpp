@@ -5,17 +5,16 @@ namespace anomaly::pg {
 
 namespace {
 
-bool must_rethrow(const ErrorData* error, bool cancel_is_error) {
-    if (ProcDiePending || error->sqlerrcode == ERRCODE_OUT_OF_MEMORY ||
-        error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN) {
-        return true;
-    }
-    return error->sqlerrcode == ERRCODE_QUERY_CANCELED && !cancel_is_error;
+// Whether the process is to end is not read from the error: anybody can raise one with any code.
+bool must_rethrow(const ErrorData* error, Containment containment) {
+    if (ProcDiePending) return true;
+    return containment == Containment::kInput && (error->sqlerrcode == ERRCODE_OUT_OF_MEMORY ||
+                                                  error->sqlerrcode == ERRCODE_QUERY_CANCELED);
 }
 
 }  // namespace
 
-ErrorData* run_in_subtransaction(void (*step)(void*), void* argument, bool cancel_is_error) {
+ErrorData* run_in_subtransaction(void (*step)(void*), void* argument, Containment containment) {
     const MemoryContext caller_context = CurrentMemoryContext;
     const ResourceOwner caller_owner = CurrentResourceOwner;
     ErrorData* volatile failure = NULL;
@@ -24,7 +23,11 @@ ErrorData* run_in_subtransaction(void (*step)(void*), void* argument, bool cance
     PG_TRY();
     {
         step(argument);
-        ReleaseCurrentSubTransaction();
+        if (containment == Containment::kRule) {
+            RollbackAndReleaseCurrentSubTransaction();
+        } else {
+            ReleaseCurrentSubTransaction();
+        }
     }
     PG_CATCH();
     {
@@ -36,7 +39,7 @@ ErrorData* run_in_subtransaction(void (*step)(void*), void* argument, bool cance
     PG_END_TRY();
     MemoryContextSwitchTo(caller_context);
     CurrentResourceOwner = caller_owner;
-    if (failure != NULL && must_rethrow(failure, cancel_is_error)) ReThrowError(failure);
+    if (failure != NULL && must_rethrow(failure, containment)) ReThrowError(failure);
     return failure;
 }
 

@@ -5,10 +5,17 @@
 
 namespace anomaly::pg {
 
-// Returns NULL if the step succeeded (its effects are kept), else a copy of the error in the
-// caller's memory context (its effects are rolled back). User id, memory context and resource owner
-// are as before in both cases. A request to end the process, and running out of memory, are raised
-// again; so is a cancelled query unless `cancel_is_error` (the caller's own time limit).
-ErrorData* run_in_subtransaction(void (*step)(void*), void* argument, bool cancel_is_error = false);
+enum class Containment : uint8 {
+    kInput,  // of a user's expression over a row: running out of memory, and a cancelled query, are
+             // nobody's input and raised again
+    kTable,  // of all that is done for one table: every error is its own
+    kRule,   // the same, and what the step did is undone whether it succeeds or not
+};
+
+// Returns NULL if the step succeeded, else a copy of the error in the caller's memory context (its
+// effects are rolled back). User id, memory context and resource owner are as before in both cases.
+// A request to end the process is raised again.
+ErrorData* run_in_subtransaction(void (*step)(void*), void* argument,
+                                 Containment containment = Containment::kInput);
 
 }  // namespace anomaly::pg

@@ -25,6 +25,7 @@ CREATE TABLE anomaly.rule (
     evaluations    bigint NOT NULL DEFAULT 0,
     total_time     interval NOT NULL DEFAULT '0',
     findings       bigint NOT NULL DEFAULT 0,
+    dropped        bigint NOT NULL DEFAULT 0,
     errors         bigint NOT NULL DEFAULT 0,
     failures       integer NOT NULL DEFAULT 0,
     paused_until   timestamptz,
@@ -44,6 +45,7 @@ COMMENT ON COLUMN anomaly.rule.created_at IS 'when it was created';
 COMMENT ON COLUMN anomaly.rule.evaluations IS 'commits it was evaluated in so far';
 COMMENT ON COLUMN anomaly.rule.total_time IS 'time that took';
 COMMENT ON COLUMN anomaly.rule.findings IS 'findings so far';
+COMMENT ON COLUMN anomaly.rule.dropped IS 'findings beyond the 10,000 of one commit, which were not written';
 COMMENT ON COLUMN anomaly.rule.errors IS 'evaluations that failed so far';
 COMMENT ON COLUMN anomaly.rule.failures IS 'evaluations that failed in a row, the last one included';
 COMMENT ON COLUMN anomaly.rule.paused_until IS 'after repeated failure: it is not evaluated before this time';
@@ -66,6 +68,9 @@ CREATE TABLE anomaly.finding_log (
     found_at         timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 CREATE INDEX finding_log_rule_found ON anomaly.finding_log (rule, found_at);
+CREATE INDEX finding_log_found ON anomaly.finding_log (found_at);
+CREATE INDEX finding_log_window ON anomaly.finding_log (window_end);
+CREATE INDEX finding_log_series ON anomaly.finding_log USING gin (series jsonb_path_ops);
 COMMENT ON TABLE anomaly.finding_log IS 'what rules found: once for each rule, series, window or message and position in the set; never rewritten';
 COMMENT ON COLUMN anomaly.finding_log.id IS 'derived from rule, series, window or message and position: a repeat has the same';
 COMMENT ON COLUMN anomaly.finding_log.rule IS 'name of the rule';
@@ -80,6 +85,50 @@ COMMENT ON COLUMN anomaly.finding_log.value IS 'as the rule said';
 COMMENT ON COLUMN anomaly.finding_log.threshold IS 'as the rule said';
 COMMENT ON COLUMN anomaly.finding_log.message IS 'as the rule said';
 COMMENT ON COLUMN anomaly.finding_log.found_at IS 'when it was found';
+
+CREATE TABLE anomaly.finding_state (
+    finding       uuid PRIMARY KEY REFERENCES anomaly.finding_log ON DELETE CASCADE,
+    relid         regclass NOT NULL,
+    rule          text NOT NULL,
+    series        jsonb NOT NULL,
+    window_start  timestamptz,
+    window_end    timestamptz,
+    standing      boolean NOT NULL DEFAULT true,
+    turns         bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 50);
+CREATE INDEX finding_state_relid ON anomaly.finding_state (relid, window_end);
+COMMENT ON TABLE anomaly.finding_state IS 'findings of rules on update, until their window is final: whether they hold now';
+COMMENT ON COLUMN anomaly.finding_state.finding IS 'the finding';
+COMMENT ON COLUMN anomaly.finding_state.relid IS 'the continuous table';
+COMMENT ON COLUMN anomaly.finding_state.rule IS 'name of the rule';
+COMMENT ON COLUMN anomaly.finding_state.series IS 'as in the finding';
+COMMENT ON COLUMN anomaly.finding_state.window_start IS 'as in the finding';
+COMMENT ON COLUMN anomaly.finding_state.window_end IS 'as in the finding';
+COMMENT ON COLUMN anomaly.finding_state.standing IS 'whether it held when its row was last looked at';
+COMMENT ON COLUMN anomaly.finding_state.turns IS 'how often that has changed since it was first found';
+
+CREATE TABLE anomaly.rule_gap (
+    rule              text NOT NULL,
+    since             timestamptz NOT NULL,
+    until             timestamptz,
+    table_name        text NOT NULL,
+    commits           bigint NOT NULL,
+    rows              bigint NOT NULL,
+    first_window_end  timestamptz,
+    last_window_end   timestamptz,
+    reason            text,
+    PRIMARY KEY (rule, since)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE anomaly.rule_gap IS 'what rules have not looked at, because they failed or were paused: one row from the first evaluation that is missing to the next that is well';
+COMMENT ON COLUMN anomaly.rule_gap.rule IS 'name of the rule';
+COMMENT ON COLUMN anomaly.rule_gap.since IS 'time of the first evaluation that is missing';
+COMMENT ON COLUMN anomaly.rule_gap.until IS 'time of the next one that was well, NULL: there was none so far';
+COMMENT ON COLUMN anomaly.rule_gap.table_name IS 'the continuous table, as it was called then';
+COMMENT ON COLUMN anomaly.rule_gap.commits IS 'commits in which it was not evaluated, or failed';
+COMMENT ON COLUMN anomaly.rule_gap.rows IS 'rows that it would have looked at in them';
+COMMENT ON COLUMN anomaly.rule_gap.first_window_end IS 'end of the first window among them, NULL where there is none';
+COMMENT ON COLUMN anomaly.rule_gap.last_window_end IS 'end of the last one; anomaly.test_rule says what the rule finds there now';
+COMMENT ON COLUMN anomaly.rule_gap.reason IS 'the last error';
 
 CREATE FUNCTION anomaly.create_rule(name text, relid regclass, function text, evaluate text DEFAULT NULL, parameters jsonb DEFAULT NULL) RETURNS void
 LANGUAGE c CALLED ON NULL INPUT AS 'MODULE_PATHNAME', 'anomaly_create_rule';
@@ -120,6 +169,8 @@ LANGUAGE c STRICT VOLATILE AS 'MODULE_PATHNAME', 'anomaly_explain_rule';
 COMMENT ON FUNCTION anomaly.explain_rule(text) IS 'EXPLAIN of the query that evaluates a rule over the rows of a commit; for the table''s owner';
 REVOKE ALL ON FUNCTION anomaly.explain_rule(text) FROM PUBLIC;
 
--- One statement each: both change the same row of pg_extension.
+-- One statement each: all change the same row of pg_extension.
 SELECT pg_catalog.pg_extension_config_dump('anomaly.rule', '');
 SELECT pg_catalog.pg_extension_config_dump('anomaly.finding_log', '');
+SELECT pg_catalog.pg_extension_config_dump('anomaly.finding_state', '');
+SELECT pg_catalog.pg_extension_config_dump('anomaly.rule_gap', '');

@@ -17,8 +17,8 @@ COMMENT ON COLUMN anomaly.event_head.timeline IS 'and its timeline; on another o
 CREATE TABLE anomaly.alert_event (
     seq         bigint PRIMARY KEY,
     kind        text NOT NULL,
+    id          uuid NOT NULL,
     finding     uuid,
-    id          uuid,
     table_id    bigint,
     rule        text,
     table_name  text,
@@ -27,9 +27,9 @@ CREATE TABLE anomaly.alert_event (
 );
 COMMENT ON TABLE anomaly.alert_event IS 'append-only log of what happened; who has seen seq N will never find a new row at or below N';
 COMMENT ON COLUMN anomaly.alert_event.seq IS 'position in the log';
-COMMENT ON COLUMN anomaly.alert_event.kind IS 'finding: a rule found something; rule_failing: a rule fails again and again';
-COMMENT ON COLUMN anomaly.alert_event.finding IS 'what was found, in anomaly.finding_log; id, rule, table_name and message are NULL then';
-COMMENT ON COLUMN anomaly.alert_event.id IS 'derived from what happened: a repeat has the same';
+COMMENT ON COLUMN anomaly.alert_event.kind IS 'finding: a rule found something; finding_ended: what a rule on update had found holds no more; rule_failing: a rule fails again and again, or is disabled for what it did; rule_running: it has done well again';
+COMMENT ON COLUMN anomaly.alert_event.id IS 'derived from what happened: a repeat has the same; the first event of a finding has the finding''s';
+COMMENT ON COLUMN anomaly.alert_event.finding IS 'what was found, or has ended, in anomaly.finding_log; rule, table_name and message are NULL then';
 COMMENT ON COLUMN anomaly.alert_event.table_id IS 'the continuous table, as anomaly.continuous_table.id: who may read that may read the event';
 COMMENT ON COLUMN anomaly.alert_event.rule IS 'the rule that it is about';
 COMMENT ON COLUMN anomaly.alert_event.table_name IS 'the continuous table, as it was called then';
@@ -38,7 +38,7 @@ COMMENT ON COLUMN anomaly.alert_event.recorded_at IS 'when it was recorded';
 
 CREATE FUNCTION anomaly.events_since(
     seq bigint, max_events integer DEFAULT 1000,
-    OUT seq bigint, OUT kind text, OUT id uuid, OUT rule text, OUT table_name text, OUT series jsonb,
+    OUT seq bigint, OUT kind text, OUT id uuid, OUT finding uuid, OUT rule text, OUT table_name text, OUT series jsonb,
     OUT window_start timestamptz, OUT window_end timestamptz, OUT severity text,
     OUT value double precision, OUT threshold double precision, OUT message text,
     OUT recorded_at timestamptz)
@@ -73,7 +73,7 @@ REVOKE ALL ON FUNCTION anomaly.drop_consumer(text) FROM PUBLIC;
 
 CREATE FUNCTION anomaly.consumer_events(
     name text, max_events integer DEFAULT 1000,
-    OUT seq bigint, OUT kind text, OUT id uuid, OUT rule text, OUT table_name text, OUT series jsonb,
+    OUT seq bigint, OUT kind text, OUT id uuid, OUT finding uuid, OUT rule text, OUT table_name text, OUT series jsonb,
     OUT window_start timestamptz, OUT window_end timestamptz, OUT severity text,
     OUT value double precision, OUT threshold double precision, OUT message text,
     OUT recorded_at timestamptz)

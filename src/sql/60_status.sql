@@ -130,6 +130,7 @@ SELECT r.name,
             ELSE 'running' END AS state,
        r.evaluations,
        r.findings,
+       r.dropped,
        r.errors,
        r.failures,
        r.paused_until,
@@ -146,8 +147,9 @@ COMMENT ON COLUMN anomaly.rule_status.function IS 'its function';
 COMMENT ON COLUMN anomaly.rule_status.evaluate IS 'close or update';
 COMMENT ON COLUMN anomaly.rule_status.enabled IS 'false after anomaly.disable_rule, or when it would not be cancelled';
 COMMENT ON COLUMN anomaly.rule_status.state IS 'running, failing (the last evaluation did), backing off (not evaluated before paused_until), disabled';
-COMMENT ON COLUMN anomaly.rule_status.evaluations IS 'commits it was evaluated in so far';
+COMMENT ON COLUMN anomaly.rule_status.evaluations IS 'commits it was evaluated in so far; of the last seconds only where it found something';
 COMMENT ON COLUMN anomaly.rule_status.findings IS 'findings so far';
+COMMENT ON COLUMN anomaly.rule_status.dropped IS 'findings beyond the 10,000 of one commit, which were not written';
 COMMENT ON COLUMN anomaly.rule_status.errors IS 'evaluations that failed so far';
 COMMENT ON COLUMN anomaly.rule_status.failures IS 'evaluations that failed in a row, the last one included';
 COMMENT ON COLUMN anomaly.rule_status.paused_until IS 'after repeated failure: it is not evaluated before this time';

@@ -1,0 +1,248 @@
+// Evaluates rules.
+#include "pg/rule_evaluate.h"
+
+#include "pg/finding_receiver.h"
+#include "pg/guc.h"
+#include "pg/rule_limit.h"
+#include "pg/subtransaction.h"
+
+namespace anomaly::pg {
+
+namespace {
+
+constexpr int kLeastLimitMs = 10;
+
+// The evaluation of all rules of a table in one commit.
+struct Round {
+    RuleSet* set;
+    MemoryContext target;
+    List** findings;
+    int limit_ms;  // of the next query. Halved by each that exceeds it: together they take no more
+                   // than twice the limit of one, however many are stuck
+};
+
+// One query: of one rule, or of several that share it.
+struct Evaluation {
+    RuleSet* set;
+    Rule** rules;
+    int count;
+    RulePlan* plan;
+    FindingReceiver receiver;
+};
+
+// ---- one query ----
+
+void prepare(const Evaluation* evaluation) {
+    RulePlan* plan = evaluation->plan;
+    RuleSet* set = evaluation->set;
+    if (plan->prepared != NULL) return;
+    if (plan->query == NULL) {
+        const MemoryContext caller = MemoryContextSwitchTo(set->context);
+        const Rule* rule = evaluation->rules[0];
+        plan->query = make_rule_query(set->table, set->definition, rule->call, rule->on_close,
+                                      evaluation->count > 1);
+        MemoryContextSwitchTo(caller);
+    }
+    plan->prepared = SPI_prepare(plan->query, 0, NULL);
+    if (plan->prepared == NULL) {
+        elog(ERROR, "cannot prepare \"%s\": %s", plan->query, SPI_result_code_string(SPI_result));
+    }
+    SPI_keepplan(plan->prepared);
+}
+
+// A function or table may have been renamed: what failed is made anew the next time.
+void forget_plan(RulePlan* plan) {
+    if (plan->prepared != NULL) SPI_freeplan(plan->prepared);
+    if (plan->query != NULL) pfree(plan->query);
+    *plan = {};
+}
+
+// No statement of a rule may write, and nothing that outlives it may be left in the session: no
+// LISTEN, no prepared statement, no other role.
+void restrict_rights(const Rule* rule) {
+    Oid user;
+    int context;
+    GetUserIdAndSecContext(&user, &context);
+    SetUserIdAndSecContext(user, context | SECURITY_RESTRICTED_OPERATION);
+    XactReadOnly = true;
+    set_config_option("search_path", rule->search_path, PGC_USERSET, PGC_S_SESSION,
+                      GUC_ACTION_LOCAL, true, 0, false);
+}
+
+void evaluate_step(void* opaque) {
+    Evaluation* evaluation = static_cast<Evaluation*>(opaque);
+    restrict_rights(evaluation->rules[0]);
+    prepare(evaluation);
+    SPIExecuteOptions options = {};
+    options.read_only = true;
+    options.dest = &evaluation->receiver.receiver;
+    PushActiveSnapshot(GetTransactionSnapshot());
+    const int result = SPI_execute_plan_extended(evaluation->plan->prepared, &options);
+    PopActiveSnapshot();
+    if (result != SPI_OK_SELECT) {
+        elog(ERROR, "unexpected result %s of a rule", SPI_result_code_string(result));
+    }
+    if (evaluation->count > 1 && evaluation->receiver.row_count >= kMaxCountedFindings) {
+        elog(ERROR, "rules found too much together");
+    }
+}
+
+const char* describe(const ErrorData* error, int64 elapsed_us, int limit_ms) {
+    if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && elapsed_us >= limit_ms * INT64CONST(1000)) {
+        return psprintf("did not end within %d ms", limit_ms);
+    }
+    return error->message == NULL ? "error" : error->message;
+}
+
+void forget_results(const Evaluation* evaluation) {
+    for (int i = 0; i < evaluation->count; i++) {
+        evaluation->rules[i]->finding_count = 0;
+        evaluation->rules[i]->dropped_count = 0;
+    }
+}
+
+// NULL: it was well.
+const char* run_query(Round* round, Rule** rules, int count, RulePlan* plan) {
+    Evaluation evaluation = {round->set, rules, count, plan,
+                             make_finding_receiver(rules, round->target)};
+    const TimestampTz start = GetCurrentTimestamp();
+    start_rule_limit(rules, count, round->limit_ms);
+    ErrorData* error = run_in_subtransaction(evaluate_step, &evaluation, Containment::kRule);
+    stop_rule_limit();
+    const int64 elapsed_us = Max(GetCurrentTimestamp() - start, 0);
+    for (int i = 0; i < count; i++) rules[i]->elapsed_us += elapsed_us / count;
+    const MemoryContext caller = MemoryContextSwitchTo(round->target);
+    const char* text = NULL;
+    if (error == NULL) {
+        *round->findings = list_concat(*round->findings, evaluation.receiver.findings);
+    } else {
+        text = pstrdup(describe(error, elapsed_us, round->limit_ms));
+        FreeErrorData(error);
+        forget_plan(plan);
+        forget_results(&evaluation);
+        if (elapsed_us >= round->limit_ms * INT64CONST(1000)) {
+            round->limit_ms = Max(round->limit_ms / 2, kLeastLimitMs);
+        }
+    }
+    MemoryContextSwitchTo(caller);
+    return text;
+}
+
+// ---- one rule, and several ----
+
+void evaluate_rule(Round* round, Rule* rule) {
+    const char* error = run_query(round, &rule, 1, &rule->plan);
+    rule->result = error == NULL ? RuleResult::kDone : RuleResult::kFailed;
+    rule->error = const_cast<char*>(error);
+    if (error != NULL) rule->is_alone = true;
+}
+
+Tuplestorestate* register_parameters(Rule* const* rules, int count) {
+    TupleDesc row = CreateTemplateTupleDesc(2);
+    TupleDescInitEntry(row, 1, kNumberColumn, INT4OID, -1, 0);
+    TupleDescInitEntry(row, 2, kParametersColumn, JSONBOID, -1, 0);
+    Tuplestorestate* store = tuplestore_begin_heap(false, false, work_mem);
+    for (int i = 0; i < count; i++) {
+        Datum values[] = {Int32GetDatum(i), rules[i]->call.parameters_value};
+        bool nulls[] = {false, false};
+        tuplestore_putvalues(store, row, values, nulls);
+    }
+    EphemeralNamedRelation relation =
+        static_cast<EphemeralNamedRelation>(palloc0(sizeof(EphemeralNamedRelationData)));
+    relation->md.name = pstrdup(kParametersName);
+    relation->md.reliddesc = InvalidOid;
+    relation->md.tupdesc = row;
+    relation->md.enrtype = ENR_NAMED_TUPLESTORE;
+    relation->md.enrtuples = count;
+    relation->reldata = store;
+    const int result = SPI_register_relation(relation);
+    if (result != SPI_OK_REL_REGISTER) {
+        elog(ERROR, "cannot register %s: %s", kParametersName, SPI_result_code_string(result));
+    }
+    return store;
+}
+
+// Those of a group that are well, by one query. If that fails, nobody knows through whom: each is
+// evaluated by itself then.
+void evaluate_group(Round* round, RuleGroup* group) {
+    Rule** rules = static_cast<Rule**>(palloc(sizeof(Rule*) * static_cast<Size>(group->count)));
+    int count = 0;
+    for (int i = group->first; i < group->first + group->count; i++) {
+        Rule* rule = &round->set->rules[i];
+        if (rule->result == RuleResult::kDue && !rule->is_alone) rules[count++] = rule;
+    }
+    if (count > 1) {
+        Tuplestorestate* parameters = register_parameters(rules, count);
+        const char* error = run_query(round, rules, count, &group->plan);
+        SPI_unregister_relation(kParametersName);
+        tuplestore_end(parameters);
+        for (int i = 0; i < count && error == NULL; i++) rules[i]->result = RuleResult::kDone;
+    }
+    pfree(rules);
+}
+
+// ---- what is due ----
+
+void look_at(RuleRows* rows, bool has_window, TimestampTz window_end) {
+    rows->count++;
+    if (!has_window) return;
+    const bool first = rows->count == 1;
+    rows->first_window_end = first ? window_end : Min(rows->first_window_end, window_end);
+    rows->last_window_end = first ? window_end : Max(rows->last_window_end, window_end);
+}
+
+void count_rows(RuleSet* set, const TableChanges* changes) {
+    set->closed = set->changed = {};
+    if (set->definition->kind == TableKind::kFilter) {
+        set->changed.count = changes->row_count;
+        return;
+    }
+    const bool windows = set->definition->kind == TableKind::kWindowed;
+    for (int row = 0; row < changes->row_count; row++) {
+        const TimestampTz end = windows ? changes->window_ends[row] : 0;
+        if ((changes->flags[row] & kRowClosed) != 0) look_at(&set->closed, windows, end);
+        if ((changes->flags[row] & kRowUnchanged) == 0) look_at(&set->changed, windows, end);
+    }
+}
+
+void find_due(RuleSet* set) {
+    const TimestampTz now = GetCurrentTimestamp();
+    for (int i = 0; i < set->count; i++) {
+        Rule* rule = &set->rules[i];
+        const RuleRows* rows = rule->on_close ? &set->closed : &set->changed;
+        rule->result = rows->count == 0           ? RuleResult::kNotDue
+                       : rule->paused_until > now ? RuleResult::kSkipped
+                                                  : RuleResult::kDue;
+        rule->elapsed_us = 0;
+        rule->finding_count = 0;
+        rule->dropped_count = 0;
+        rule->error = NULL;
+    }
+}
+
+// Those that failed the last time come last: what they take of the time is not taken from others.
+void evaluate_each(Round* round, bool failing) {
+    for (int i = 0; i < round->set->count; i++) {
+        Rule* rule = &round->set->rules[i];
+        if (rule->result == RuleResult::kDue && (rule->failures > 0) == failing) {
+            evaluate_rule(round, rule);
+        }
+    }
+}
+
+}  // namespace
+
+void evaluate_rules(RuleSet* set, const TableChanges* changes, MemoryContext target,
+                    List** findings) {
+    if (set->count == 0) return;
+    count_rows(set, changes);
+    find_due(set);
+    Round round = {set, target, findings, settings.rule_time_limit_ms};
+    for (int i = 0; i < set->group_count; i++) evaluate_group(&round, &set->groups[i]);
+    evaluate_each(&round, false);
+    evaluate_each(&round, true);
+    // A subtransaction does not give them back.
+    LockReleaseSession(USER_LOCKMETHOD);
+}
+
+}  // namespace anomaly::pg
