@@ -89,7 +89,7 @@ CREATE TABLE t WITH (anomaly.continuous) AS SELECT host, count(*) FROM ddl_in GR
 CREATE FUNCTION ddl_stable(text) RETURNS text LANGUAGE sql STABLE AS 'SELECT $1';
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT ddl_stable(host) FROM ddl_in;
 
--- tumble
+-- tumble and hop
 CREATE TABLE t WITH (anomaly.continuous) AS
   SELECT host, count(*) FROM ddl_in, tumble(at, interval '30 s') GROUP BY host;
 CREATE TABLE t WITH (anomaly.continuous) AS
@@ -101,7 +101,14 @@ CREATE TABLE t WITH (anomaly.continuous) AS
 CREATE TABLE t WITH (anomaly.continuous) AS
   SELECT window_start, window_end, count(*) FROM ddl_in, tumble(now(), interval '30 s') GROUP BY 1, 2;
 CREATE TABLE t WITH (anomaly.continuous) AS
-  SELECT window_start, window_end, count(*) FROM ddl_in, tumble(at, interval '1 day') GROUP BY 1, 2;
+  SELECT window_start, window_end, count(*) FROM ddl_in, tumble(at, interval '1 day 1 hour') GROUP BY 1, 2;
+CREATE TABLE t WITH (anomaly.continuous) AS
+  SELECT window_start, window_end, count(*) FROM ddl_in, hop(at, interval '1 hour', interval '1 day') GROUP BY 1, 2;
+CREATE TABLE t WITH (anomaly.continuous) AS
+  SELECT window_start, window_end, count(*) FROM ddl_in, hop(seen, interval '10 s', interval '30 s') GROUP BY 1, 2;
+CREATE TABLE t WITH (anomaly.continuous) AS
+  SELECT window_start, window_end, count(*)
+  FROM ddl_in, hop(at, usage * interval '1 s', interval '30 s') GROUP BY 1, 2;
 CREATE TABLE t WITH (anomaly.continuous) AS
   SELECT window_start, window_end, count(*) FROM ddl_in, tumble(at, interval '0') GROUP BY 1, 2;
 CREATE TABLE t WITH (anomaly.continuous) AS
@@ -111,9 +118,6 @@ CREATE TABLE t WITH (anomaly.continuous) AS
 CREATE TABLE t WITH (anomaly.continuous) AS
   SELECT a.window_start, a.window_end, count(*)
   FROM ddl_in, tumble(at, interval '30 s') a, tumble(at, interval '1 minute') b GROUP BY 1, 2;
-CREATE TABLE t WITH (anomaly.continuous) AS
-  SELECT window_start, window_end, count(*)
-  FROM ddl_in, hop(at, interval '10 s', interval '30 s') GROUP BY 1, 2;
 
 -- aggregates and keys
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT host, array_agg(cpu) FROM ddl_in GROUP BY host;
@@ -173,6 +177,14 @@ FROM anomaly.continuous_table WHERE relid = 'host_agg'::regclass;
 CREATE TABLE IF NOT EXISTS running WITH (anomaly.continuous) AS
   SELECT host, sum(usage) AS usage, count(*) FILTER (WHERE cpu = 'cpu1') AS n
   FROM ddl_in GROUP BY host HAVING count(*) > 1;
+CREATE TABLE sliding WITH (anomaly.continuous) AS
+  SELECT host, window_start, window_end, count(*) AS n
+  FROM ddl_in, hop(at, interval '10 s', interval '30 s', interval '5 s') GROUP BY 1, 2, 3;
+CREATE TABLE weekly WITH (anomaly.continuous) AS
+  SELECT window_start, count(*) AS n FROM ddl_in, tumble(at, interval '1 week', interval '-1 day') GROUP BY 1;
+SELECT anomaly.explain('sliding');
+SELECT anomaly.explain('weekly');
+DROP TABLE sliding, weekly;
 CREATE TABLE everything WITH (anomaly.continuous) AS SELECT count(*) AS n FROM ddl_in;
 CREATE TABLE hot WITH (anomaly.continuous) AS
   SELECT at, host, upper(cpu) AS cpu, usage, load, tags FROM ddl_in WHERE usage > 80;

@@ -98,15 +98,16 @@ void Ingest::pull() {
     // Readers that meet have a limit in each partition, which keeps them from running ahead.
     int64_t skew_limit_us = meets ? INT64_MAX : kSkewLimitUs;
     pipeline.source().partitions_to_read(skew_limit_us, turn_++, partitions_);
-    int32_t share = batch_rows_ / std::max(static_cast<int32_t>(partitions_.size()), 1);
-    for (int32_t rows : {std::max(share, 1), batch_rows_}) {
+    // What a batch adds to the state stays within bounds, whatever the windows.
+    int32_t most = std::max(batch_rows_ / static_cast<int32_t>(pipeline.windows_at_once()), 1);
+    int32_t share = most / std::max(static_cast<int32_t>(partitions_.size()), 1);
+    for (int32_t rows : {std::max(share, 1), most}) {
         for (int32_t partition : partitions_) {
-            int32_t limit = std::min(batch_.size() + rows, batch_rows_);
+            int32_t limit = std::min(batch_.size() + rows, most);
             reader.pull(partition, batch_, limit, batch_bytes_);
         }
     }
-    batch_is_full_ =
-        batch_.size() >= batch_rows_ || static_cast<int64_t>(batch_.bytes()) >= batch_bytes_;
+    batch_is_full_ = batch_.size() >= most || static_cast<int64_t>(batch_.bytes()) >= batch_bytes_;
     message_count += batch_.size();
     byte_count += static_cast<int64_t>(batch_.bytes());
 }

@@ -27,8 +27,9 @@ Pipeline::Pipeline(const StreamSpec& stream, bool database_is_utf8)
 // ---- tables and positions ----
 
 Error Pipeline::add_table(const TableSpec& spec, const TableProgress& progress, int32_t* index) {
+    if (Error error = TablePlan::check_window(spec, event_time_ >= 0)) return error;
     TablePlan plan(spec);
-    if (Error error = plan.check(event_time_ >= 0)) return error;
+    if (Error error = plan.check()) return error;
     Table table;
     table.state = std::make_unique<TableState>(std::move(plan), watermark_delay_us_, progress);
     table.batch = std::make_unique<TableBatch>(*table.state);
@@ -44,6 +45,14 @@ void Pipeline::remove_table(int32_t index) {
 void Pipeline::take_tables(Pipeline& from) {
     for (Table& table : from.tables_) tables_.push_back(std::move(table));
     from.tables_.clear();
+}
+
+int64_t Pipeline::windows_at_once() const {
+    int64_t most = 1;
+    for (const Table& table : tables_) {
+        if (table.state) most = std::max(most, table.state->windows_at_once());
+    }
+    return most;
 }
 
 PartitionProgress& Pipeline::position_at(int32_t partition) {

@@ -41,6 +41,8 @@ class Pipeline {
         return tables_[static_cast<size_t>(index)].state.get();
     }
     TableState* table(int32_t index) { return tables_[static_cast<size_t>(index)].state.get(); }
+    // A message goes into at most so many windows of one table.
+    int64_t windows_at_once() const;
     // Takes over the tables of a pipeline of the same stream that is at the same positions and has
     // nothing to commit.
     void take_tables(Pipeline& from);

@@ -61,9 +61,41 @@ struct AggregateSpec {
     ExprSpec filter;
 };
 
+// ---- windows ----
+
+// What windows are counted in. Days and months are those of a time zone.
+enum class WindowUnit : uint8_t { kMicroseconds, kDays, kMonths };
+
+struct ZoneChange {
+    int64_t at_us;
+    int64_t offset_us;  // from then on: local time less UTC
+};
+
+struct ZoneSpec {
+    int64_t first_offset_us;    // before the first change
+    const ZoneChange* changes;  // ascending
+    int32_t change_count;
+    bool repeats;  // after the last change its last 400 years come again and again
+};
+
+// Windows begin each `slide` and are `size` long (tumble: the same), both in units.
+struct WindowSpec {
+    WindowUnit unit;
+    int64_t slide;
+    int64_t size;
+    // Added to the origin: 1970-01-01 00:00 UTC, or local, of days Monday 2000-01-03, of months
+    // 2000-01-01.
+    int64_t offset_us;
+    int64_t offset_months;  // kMonths
+    ZoneSpec zone;          // kDays, kMonths
+};
+
+// A time lies in no more windows than this.
+constexpr int64_t kWindowsAtOnceMax = 10000;
+
 enum class TableKind : uint8_t {
     kFilter,        // no GROUP BY and no aggregate: rows are appended
-    kWindowed,      // groups of a tumble window
+    kWindowed,      // groups of a window
     kRunningTotal,  // GROUP BY without a window; no keys and aggregates: one row, there from the
                     // start
 };
@@ -71,9 +103,8 @@ enum class TableKind : uint8_t {
 struct TableSpec {
     uint32_t id;  // the table's oid; names it in errors only
     TableKind kind;
-    bool emit_on_close;        // kWindowed: rows appear once, final
-    int64_t window_size_us;    // kWindowed
-    int64_t window_offset_us;  // added to the origin 1970-01-01 00:00 UTC
+    bool emit_on_close;  // kWindowed: rows appear once, final
+    WindowSpec window;   // kWindowed
     int64_t allowed_lateness_us;
     bool has_where;
     ExprSpec where;

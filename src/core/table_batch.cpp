@@ -80,12 +80,21 @@ void TableBatch::finish() {
     if (expression_ == 0) select_by_where();
 }
 
+bool TableBatch::takes(int32_t row) {
+    int64_t time_us = event_times_->int_at(row);
+    if (!table_.has_windows_in_range(time_us)) {
+        reject(row, "timestamp out of range");
+        return false;
+    }
+    return table_.admit(*rows_, row, time_us);
+}
+
 void TableBatch::select_by_where() {
     const Column& where = values_[0];
     bool has_where = table_.plan().at(0).present;
     std::erase_if(selected_, [&](int32_t row) {
         if (has_where && !is_true(where, row)) return true;
-        return event_times_ != nullptr && table_.take_late(*rows_, row, event_times_->int_at(row));
+        return event_times_ != nullptr && !takes(row);
     });
 }
 

@@ -38,6 +38,8 @@ class TableBatch {
     void evaluate(const std::vector<Column>& columns);
     void finish();
     void select_by_where();
+    // Some window of the row's is open.
+    bool takes(int32_t row);
 
     TableState& table_;
     const MessageRows* rows_ = nullptr;

@@ -13,12 +13,11 @@ Expression Expression::of(const ExprSpec& spec) {
 TablePlan::TablePlan(const TableSpec& spec)
     : kind(spec.kind),
       emit_on_close(spec.emit_on_close),
-      window_size_us(spec.window_size_us),
-      window_offset_us(spec.window_offset_us),
       allowed_lateness_us(spec.allowed_lateness_us),
       key_count(spec.key_count),
       aggregate_count(spec.aggregate_count),
       output_count(spec.output_count) {
+    if (kind == TableKind::kWindowed) windows.emplace(spec.window);
     expressions.push_back(spec.has_where ? Expression::of(spec.where) : Expression());
     for (int32_t k = 0; k < key_count; k++) expressions.push_back(Expression::of(spec.keys[k]));
     for (int32_t a = 0; a < aggregate_count; a++) {
@@ -34,17 +33,19 @@ TablePlan::TablePlan(const TableSpec& spec)
     }
 }
 
-Error TablePlan::check(bool stream_has_event_time) const {
+Error TablePlan::check_window(const TableSpec& spec, bool stream_has_event_time) {
+    if (spec.kind != TableKind::kWindowed) return {};
+    if (!stream_has_event_time) return std::string("a window needs an event time");
+    if (spec.allowed_lateness_us < 0) return std::string("lateness cannot be negative");
+    return WindowRule::check(spec.window);
+}
+
+Error TablePlan::check() const {
     if (kind == TableKind::kFilter && (key_count != 0 || aggregate_count != 0)) {
         return std::string("a filter has neither keys nor aggregates");
     }
     if (kind != TableKind::kFilter && output_count != 0) {
         return std::string("only a filter has outputs of its own");
-    }
-    if (kind == TableKind::kWindowed) {
-        if (!stream_has_event_time) return std::string("a window needs an event time");
-        if (window_size_us <= 0) return std::string("a window must be longer than nothing");
-        if (allowed_lateness_us < 0) return std::string("lateness cannot be negative");
     }
     for (Type type : key_types()) {
         if (stride(type) > 2 || type == Type::kInt128) {

@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/program.h"
 #include "core/spec.h"
+#include "core/window.h"
 
 namespace anomaly {
 
@@ -25,17 +26,17 @@ struct Expression {
 class TablePlan {
   public:
     explicit TablePlan(const TableSpec& spec);
-    // What this side of the wall cannot keep up to date.
-    Error check(bool stream_has_event_time) const;
+    // What this side of the wall cannot keep up to date; the window before a plan is made of it.
+    static Error check_window(const TableSpec& spec, bool stream_has_event_time);
+    Error check() const;
 
     TableKind kind;
     bool emit_on_close;
-    int64_t window_size_us;
-    int64_t window_offset_us;
     int64_t allowed_lateness_us;
     int32_t key_count;
     int32_t aggregate_count;
     int32_t output_count;
+    std::optional<WindowRule> windows;  // kWindowed
     std::vector<AggregateKind> aggregate_kinds;
     // In the order of bridge/ingest.h: where, each key, each aggregate's filter and argument, each
     // output.

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "core/column_copy.h"
-#include "core/window.h"
 
 namespace anomaly {
 
@@ -12,10 +11,8 @@ TableState::TableState(TablePlan plan, int64_t watermark_delay_us, const TablePr
       clock_(watermark_delay_us, progress),
       store_(plan_.key_types(), plan_.make_aggregates()),
       sequence_(progress.sequence) {
-    int64_t first_open = INT64_MIN;
-    if (plan_.kind == TableKind::kWindowed && progress.watermark != kNoTime) {
-        first_open = last_closed_window(progress.watermark) + 1;
-    }
+    if (plan_.windows) last_closed_ = last_closed_at(progress.watermark);
+    int64_t first_open = last_closed_ == INT64_MIN ? INT64_MIN : last_closed_ + 1;
     restore_ = std::make_unique<CheckpointRestore>(store_, schedule_, first_open);
     for (int32_t o = 0; o < plan_.output_count; o++) {
         outputs_.emplace_back(plan_.at(plan_.output_at(o)).type);
@@ -33,16 +30,32 @@ Error TableState::restore_done() {
     return error;
 }
 
-int64_t TableState::last_closed_window(int64_t watermark_us) const {
-    return watermark_us - plan_.window_size_us - plan_.allowed_lateness_us;
+int64_t TableState::last_closed_at(int64_t watermark_us) {
+    if (watermark_us == kNoTime) return INT64_MIN;
+    return plan_.windows->last_start_over(watermark_us - plan_.allowed_lateness_us);
 }
 
-bool TableState::take_late(const MessageRows& batch, int32_t row, int64_t event_time_us) {
-    if (plan_.kind != TableKind::kWindowed || clock_.watermark() == kNoTime) return false;
-    int64_t start = window_start(event_time_us, plan_.window_size_us, plan_.window_offset_us);
-    if (start > last_closed_window(clock_.watermark())) return false;
-    log_.add_late(batch, row, start, start + plan_.window_size_us);
-    return true;
+void TableState::advance_to(int64_t watermark_us) {
+    clock_.advance_to(watermark_us);
+    if (plan_.windows) last_closed_ = last_closed_at(clock_.watermark());
+}
+
+bool TableState::has_windows_in_range(int64_t event_time_us) {
+    if (!plan_.windows) return true;
+    std::span<const Window> windows = plan_.windows->at(event_time_us);
+    return windows.empty() ||
+           (WindowRule::in_range(windows.front()) && WindowRule::in_range(windows.back()));
+}
+
+bool TableState::admit(const MessageRows& batch, int32_t row, int64_t event_time_us) {
+    if (!plan_.windows) return true;
+    std::span<const Window> windows = plan_.windows->at(event_time_us);
+    if (windows.empty()) return false;
+    for (const Window& window : windows) {
+        if (window.start_us > last_closed_) return true;
+        log_.add_late(batch, row, window.start_us, window.end_us);
+    }
+    return false;
 }
 
 void TableState::fold(const MessageRows& batch, const std::vector<int32_t>& rows,
@@ -60,14 +73,36 @@ void TableState::fold_groups(const std::vector<int32_t>& rows, const Column* eve
     for (int32_t k = 0; k < plan_.key_count; k++) {
         keys_.push_back(&values[static_cast<size_t>(plan_.key_at(k))]);
     }
-    bool windowed = plan_.kind == TableKind::kWindowed;
     slots_.clear();
-    for (int32_t row : rows) {
-        int64_t start = windowed ? window_start(event_times->int_at(row), plan_.window_size_us,
-                                                plan_.window_offset_us)
-                                 : 0;
-        slots_.push_back(store_.touch(start, keys_, row));
+    if (plan_.windows) {
+        fold_windows(rows, *event_times, values);
+        return;
     }
+    for (int32_t row : rows) slots_.push_back(store_.touch(0, keys_, row));
+    fold_aggregates(rows, values);
+}
+
+// A row goes into each of its windows that is open, piece by piece: there may be many.
+void TableState::fold_windows(const std::vector<int32_t>& rows, const Column& event_times,
+                              const std::vector<Column>& values) {
+    constexpr size_t kPieceRows = 32768;
+    slot_rows_.clear();
+    for (int32_t row : rows) {
+        for (const Window& window : plan_.windows->at(event_times.int_at(row))) {
+            if (window.start_us <= last_closed_) continue;
+            slots_.push_back(store_.touch(window.start_us, keys_, row));
+            slot_rows_.push_back(row);
+        }
+        if (slots_.size() < kPieceRows) continue;
+        fold_aggregates(slot_rows_, values);
+        slots_.clear();
+        slot_rows_.clear();
+    }
+    fold_aggregates(slot_rows_, values);
+}
+
+void TableState::fold_aggregates(const std::vector<int32_t>& rows,
+                                 const std::vector<Column>& values) {
     for (int32_t a = 0; a < plan_.aggregate_count; a++) fold_aggregate(a, rows, values);
 }
 
@@ -114,17 +149,16 @@ bool TableState::has_open_windows() const {
     return plan_.kind == TableKind::kWindowed && store_.groups().window_count() > 0;
 }
 
-bool TableState::closes_at(int64_t watermark_us) const {
-    return has_open_windows() && watermark_us != kNoTime &&
-           store_.groups().first_window() <= last_closed_window(watermark_us);
+bool TableState::closes_at(int64_t watermark_us) {
+    return has_open_windows() && store_.groups().first_window() <= last_closed_at(watermark_us);
 }
 
 void TableState::prepare_commit(const std::vector<PartitionProgress>& positions,
                                 int64_t watermark_us) {
-    if (watermark_us != kNoTime) clock_.advance_to(watermark_us);
+    if (watermark_us != kNoTime) advance_to(watermark_us);
     if (close_requested_ && has_open_windows()) {
-        clock_.advance_to(store_.groups().last_window() + plan_.window_size_us +
-                          plan_.allowed_lateness_us);
+        advance_to(plan_.windows->end_of(store_.groups().last_window()) +
+                   plan_.allowed_lateness_us);
     }
     close_requested_ = false;
     positions_ = positions;
@@ -143,7 +177,7 @@ void TableState::add_row(uint32_t slot, uint8_t flags) {
     row_slots_.push_back(slot);
     row_flags_.push_back(flags);
     row_starts_.push_back(store_.groups().window_start(slot));
-    row_ends_.push_back(row_starts_.back() + plan_.window_size_us);
+    row_ends_.push_back(plan_.windows ? plan_.windows->end_of(row_starts_.back()) : 0);
 }
 
 void TableState::gather_groups() {
@@ -151,11 +185,7 @@ void TableState::gather_groups() {
     row_flags_.clear();
     row_starts_.clear();
     row_ends_.clear();
-    int64_t last_closed = INT64_MIN;
-    if (plan_.kind == TableKind::kWindowed && clock_.watermark() != kNoTime) {
-        last_closed = last_closed_window(clock_.watermark());
-        store_.groups().append_windows_up_to(last_closed, closing_);
-    }
+    if (plan_.windows) store_.groups().append_windows_up_to(last_closed_, closing_);
     std::vector<uint32_t> closing_slots;
     for (int64_t start : closing_) store_.groups().append_slots_of_window(start, closing_slots);
     for (uint32_t slot : closing_slots) {
@@ -164,7 +194,7 @@ void TableState::gather_groups() {
     }
     if (!plan_.emit_on_close) {
         for (uint32_t slot : store_.changed()) {
-            if (closing_.empty() || store_.groups().window_start(slot) > last_closed) {
+            if (closing_.empty() || store_.groups().window_start(slot) > last_closed_) {
                 add_row(slot, 0);
             }
         }

@@ -32,8 +32,10 @@ class TableState {
     TableClock& clock() { return clock_; }
     RowLog& log() { return log_; }
 
-    // Would the row go into a window that the last commit closed? Then it is logged as late.
-    bool take_late(const MessageRows& batch, int32_t row, int64_t event_time_us);
+    bool has_windows_in_range(int64_t event_time_us);
+    // Logs the row as late for each of its windows that the last commit closed. False: none is left
+    // for it to go into.
+    bool admit(const MessageRows& batch, int32_t row, int64_t event_time_us);
     // Takes rows in, in their order. event_times: nullptr where the stream has none. values: by
     // number of the expression; a filter's value is looked at, an argument is only where it is
     // true.
@@ -43,9 +45,10 @@ class TableState {
     // Something but the position changed since the last commit.
     bool has_changes() const;
     // A commit that moved the watermark there would close a window.
-    bool closes_at(int64_t watermark_us) const;
+    bool closes_at(int64_t watermark_us);
     bool has_open_windows() const;
     void request_close() { close_requested_ = true; }
+    int64_t windows_at_once() const { return plan_.windows ? plan_.windows->at_once() : 1; }
 
     // positions: where the reader is; event times are the table's own.
     void prepare_commit(const std::vector<PartitionProgress>& positions, int64_t watermark_us);
@@ -57,12 +60,16 @@ class TableState {
   private:
     void fold_groups(const std::vector<int32_t>& rows, const Column* event_times,
                      const std::vector<Column>& values);
+    void fold_windows(const std::vector<int32_t>& rows, const Column& event_times,
+                      const std::vector<Column>& values);
+    void fold_aggregates(const std::vector<int32_t>& rows, const std::vector<Column>& values);
     void fold_aggregate(int32_t a, const std::vector<int32_t>& rows,
                         const std::vector<Column>& values);
     void append_outputs(const MessageRows& batch, const std::vector<int32_t>& rows,
                         const std::vector<Column>& values);
-    // Start of the last window that is closed at the watermark.
-    int64_t last_closed_window(int64_t watermark_us) const;
+    // A window is closed at the watermark if its start is not after this.
+    int64_t last_closed_at(int64_t watermark_us);
+    void advance_to(int64_t watermark_us);
     void gather_groups();
     void add_row(uint32_t slot, uint8_t flags);
     void gather_checkpoint(int64_t sequence);
@@ -74,6 +81,7 @@ class TableState {
     SnapshotSchedule schedule_;
     std::unique_ptr<CheckpointRestore> restore_;  // until restore_done
     int64_t sequence_;                            // of the last commit
+    int64_t last_closed_ = INT64_MIN;             // last_closed_at the watermark
     bool close_requested_ = false;
     RowLog log_;
 
@@ -98,7 +106,7 @@ class TableState {
     // Scratch of fold.
     std::vector<const Column*> keys_;
     std::vector<uint32_t> slots_, chosen_slots_;
-    std::vector<int32_t> chosen_rows_;
+    std::vector<int32_t> slot_rows_, chosen_rows_;
 };
 
 }  // namespace anomaly

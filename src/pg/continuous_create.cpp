@@ -258,9 +258,10 @@ void create_continuous_table(const IntoClause* into, Query* query, bool if_not_e
     char* text = qualified_text(static_cast<Query*>(copyObjectImpl(query)));
     TableDefinition* definition = analyze_definition(query);
     if (definition->kind != TableKind::kWindowed && options.emit_on_close) {
-        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                        errmsg("anomaly.emit = close needs a window"),
-                        errhint("Use tumble(event_time, size), or leave anomaly.emit out.")));
+        ereport(
+            ERROR,
+            (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("anomaly.emit = close needs a window"),
+             errhint("Use tumble(event_time, size) or hop, or leave anomaly.emit out.")));
     }
     check_select_right(definition);
     check_maintained(definition, options.emit_on_close);

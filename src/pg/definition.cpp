@@ -13,8 +13,9 @@ namespace {
 struct Source {
     Index stream_varno;
     Oid stream;
-    Index tumble_varno;  // 0: none
-    FuncExpr* tumble;
+    Index window_varno;  // 0: none
+    FuncExpr* window;    // the call of tumble or hop
+    WindowFunction function;
 };
 
 void refuse(bool present, const char* what, const char* hint) {
@@ -89,12 +90,15 @@ void take_function(const RangeTblEntry* entry, int rtindex, Source* source) {
         function = linitial_node(RangeTblFunction, entry->functions);
         if (IsA(function->funcexpr, FuncExpr)) call = castNode(FuncExpr, function->funcexpr);
     }
-    refuse(call == NULL || !is_tumble_function(call->funcid), "functions in FROM but tumble",
-           "Use tumble(event_time, size) to make windows.");
-    refuse(source->tumble_varno != 0, "more than one tumble",
-           "Use one window size for each table.");
-    source->tumble_varno = static_cast<Index>(rtindex);
-    source->tumble = call;
+    const WindowFunction which =
+        call == NULL ? WindowFunction::kNone : window_function(call->funcid);
+    refuse(which == WindowFunction::kNone, "functions in FROM but tumble and hop",
+           "Use tumble(event_time, size) or hop(event_time, slide, size) to make windows.");
+    refuse(source->window_varno != 0, "more than one tumble or hop",
+           "Make one continuous table for each window size.");
+    source->window_varno = static_cast<Index>(rtindex);
+    source->window = call;
+    source->function = which;
 }
 
 Source analyze_from(const Query* query) {
@@ -143,7 +147,7 @@ int find_aggregate(TableDefinition* definition, Aggref* aggregate) {
 }
 
 bool is_window_column(const Node* node, const Source* source) {
-    return IsA(node, Var) && castNode(Var, node)->varno == static_cast<int>(source->tumble_varno);
+    return IsA(node, Var) && castNode(Var, node)->varno == static_cast<int>(source->window_varno);
 }
 
 Node* group_row_var(const GroupContext* context, int attribute) {
@@ -214,7 +218,7 @@ void find_keys(TableDefinition* definition, const Query* query, const Source* so
             definition->keys[definition->key_count++] = entry->expr;
         }
     }
-    refuse(source->tumble_varno != 0 && !window_grouped, "tumble without grouping by its window",
+    refuse(source->window_varno != 0 && !window_grouped, "windows without grouping by them",
            "Add window_start, window_end to GROUP BY and to the select list.");
 }
 
@@ -288,40 +292,37 @@ void find_outputs(TableDefinition* definition, const Query* query, const Source*
 
 // ---- the window ----
 
-int64 interval_under_a_day(const Node* node, const char* what) {
+const Interval* constant_interval(const Node* node) {
     Node* folded = eval_const_expressions(NULL, const_cast<Node*>(node));
     const bool constant = IsA(folded, Const) && !castNode(Const, folded)->constisnull;
     refuse(!constant, "a window whose size depends on the row",
            "Write the interval as a constant.");
-    const Interval* interval = DatumGetIntervalP(castNode(Const, folded)->constvalue);
-    if (interval->month != 0 || interval->day != 0) {
-        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                        errmsg("the %s of a stream's window must be given in hours or less", what),
-                        errdetail("Windows of days, weeks and months over a stream are not "
-                                  "supported yet."),
-                        errhint("Write interval '24 hours' for a day of UTC.")));
-    }
-    return interval->time;
+    return DatumGetIntervalP(castNode(Const, folded)->constvalue);
 }
 
 void find_window(TableDefinition* definition, const Source* source) {
-    List* args = source->tumble->args;
+    const List* args = source->window->args;
     const Node* time = static_cast<Node*>(linitial(args));
     if (!is_event_time_column(definition->stream, definition->stream_varno, time)) {
         ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                        errmsg("the first argument of tumble over a stream must be its event time"),
+                        errmsg("the first argument of %s over a stream must be its event time",
+                               get_func_name(source->window->funcid)),
                         errhint("Set the option event_time of foreign table \"%s\", and give that "
-                                "column to tumble.",
+                                "column to it.",
                                 get_rel_name(definition->stream))));
     }
-    definition->window_size_us = interval_under_a_day(static_cast<Node*>(lsecond(args)), "size");
-    if (definition->window_size_us <= 0) {
-        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("the size of a window must be greater than zero")));
-    }
-    if (list_length(args) > 2) {
-        definition->window_offset_us =
-            interval_under_a_day(static_cast<Node*>(lthird(args)), "offset");
+    int next = 1;
+    const Interval* slide = constant_interval(static_cast<Node*>(list_nth(args, next++)));
+    const Interval* size = source->function == WindowFunction::kTumble
+                               ? slide
+                               : constant_interval(static_cast<Node*>(list_nth(args, next++)));
+    const Interval zero = {};
+    const bool has_offset = next < list_length(args);
+    const Interval* offset =
+        has_offset ? constant_interval(static_cast<Node*>(list_nth(args, next))) : &zero;
+    definition->window = make_window_spec(slide, size, offset);
+    if (definition->window.unit != WindowUnit::kMicroseconds) {
+        definition->window.zone = session_zone();
     }
 }
 
@@ -353,15 +354,15 @@ TableDefinition* analyze_definition(Query* query) {
     definition->where = reinterpret_cast<Expr*>(query->jointree->quals);
     const bool grouped = query->groupClause != NIL || query->hasAggs || query->havingQual != NULL;
     definition->kind = !grouped                   ? TableKind::kFilter
-                       : source.tumble_varno != 0 ? TableKind::kWindowed
+                       : source.window_varno != 0 ? TableKind::kWindowed
                                                   : TableKind::kRunningTotal;
     if (grouped) {
         find_aggregates(definition, query);
         find_keys(definition, query, &source);
         definition->group_row = make_group_row(definition);
     }
-    refuse(!grouped && source.tumble_varno != 0, "tumble without GROUP BY",
-           "Add window_start, window_end to GROUP BY, or leave tumble out.");
+    refuse(!grouped && source.window_varno != 0, "windows without GROUP BY",
+           "Add window_start, window_end to GROUP BY, or leave tumble or hop out.");
     if (definition->kind == TableKind::kWindowed) find_window(definition, &source);
     find_outputs(definition, query, &source);
     if (grouped && query->havingQual != NULL) {

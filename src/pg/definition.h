@@ -32,9 +32,8 @@ struct TableDefinition {
     Aggref** aggregates;
     int output_count;
     OutputColumn* outputs;
-    Expr* having;  // over the group row, NULL: none
-    int64 window_size_us;
-    int64 window_offset_us;
+    Expr* having;       // over the group row, NULL: none
+    WindowSpec window;  // kWindowed
     Query* query;
 };
 

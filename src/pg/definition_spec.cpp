@@ -104,8 +104,7 @@ TableSpec* make_table_spec(const TableDefinition* definition, Oid table, bool em
     spec->id = table;
     spec->kind = definition->kind;
     spec->emit_on_close = emit_on_close;
-    spec->window_size_us = definition->window_size_us;
-    spec->window_offset_us = definition->window_offset_us;
+    spec->window = definition->window;
     spec->allowed_lateness_us = allowed_lateness_us;
     spec->has_where = definition->where != NULL;
     spec->where = spec_of(definition->where, varno);

@@ -31,10 +31,38 @@ void add_expression(Explanation* explanation, const char* label, const Expr* exp
                      evaluated_by(spec));
 }
 
-char* interval_text(int64 length_us) {
+char* interval_text(int64 count, WindowUnit unit) {
     Interval interval = {};
-    interval.time = length_us;
+    if (unit == WindowUnit::kMonths) {
+        interval.month = static_cast<int32>(count);
+    } else if (unit == WindowUnit::kDays) {
+        interval.day = static_cast<int32>(count);
+    } else {
+        interval.time = count;
+    }
     return DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(&interval)));
+}
+
+void add_window(StringInfo text, const WindowSpec* window) {
+    if (window->slide == window->size) {
+        appendStringInfo(text, "window: tumble, size %s",
+                         interval_text(window->size, window->unit));
+    } else {
+        appendStringInfo(text, "window: hop, slide %s, size %s",
+                         interval_text(window->slide, window->unit),
+                         interval_text(window->size, window->unit));
+    }
+    if (window->offset_us != 0 || window->offset_months != 0) {
+        Interval offset = {};
+        offset.month = static_cast<int32>(window->offset_months);
+        offset.time = window->offset_us;
+        appendStringInfo(
+            text, ", offset %s",
+            DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(&offset))));
+    }
+    if (window->unit != WindowUnit::kMicroseconds) {
+        appendStringInfo(text, ", time zone %s", pg_get_timezone_name(session_timezone));
+    }
 }
 
 void add_kind(Explanation* explanation, bool emit_on_close) {
@@ -48,11 +76,7 @@ void add_kind(Explanation* explanation, bool emit_on_close) {
             appendStringInfoString(text, "running total: groups are kept for ever\n");
             break;
         case TableKind::kWindowed:
-            appendStringInfo(text, "window: tumble, size %s",
-                             interval_text(definition->window_size_us));
-            if (definition->window_offset_us != 0) {
-                appendStringInfo(text, ", offset %s", interval_text(definition->window_offset_us));
-            }
+            add_window(text, &definition->window);
             appendStringInfo(text, "\nemit: %s\n", emit_on_close ? "close" : "update");
             break;
     }

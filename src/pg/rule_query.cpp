@@ -60,9 +60,10 @@ bool append_window_bound(StringInfo out, Relation table, const TableDefinition* 
     if (bounds[which] != NULL) {
         appendStringInfo(out, "x.%s", bounds[which]);
     } else if (bounds[1 - which] != NULL) {
-        appendStringInfo(out, "x.%s %c interval '%lld microseconds'", bounds[1 - which],
-                         which == 0 ? '-' : '+',
-                         static_cast<long long>(definition->window_size_us));
+        constexpr const char* kUnits[] = {"microseconds", "days", "months"};
+        appendStringInfo(out, "x.%s %c interval '%lld %s'", bounds[1 - which],
+                         which == 0 ? '-' : '+', static_cast<long long>(definition->window.size),
+                         kUnits[static_cast<int>(definition->window.unit)]);
     } else {
         appendStringInfoString(out, "NULL::timestamptz");
         return false;

@@ -1,9 +1,10 @@
-// tumble(ts, size, "offset"): the window that a time falls into, as a set of one row, so that the
-// same FROM item works over streams and over tables.
+// tumble(ts, size, "offset") and hop(ts, slide, size, "offset"): the windows that a time falls
+// into, as a set of rows, so that the same FROM item works over streams and over tables.
 //
-// Where windows begin: sizes in hours or less at 1970-01-01 00:00 UTC (of a timestamp without time
-// zone: 1970-01-01 00:00), sizes in days on Monday 2000-01-03 00:00 and sizes in months at
-// 2000-01-01 00:00, both in the session's TimeZone. The offset moves the origin.
+// Windows begin each slide, counted from an origin: sizes in hours or less from 1970-01-01 00:00
+// UTC (of a timestamp without time zone: 1970-01-01 00:00), sizes in days from Monday 2000-01-03
+// 00:00 and sizes in months from 2000-01-01 00:00, both in the session's TimeZone. The offset moves
+// the origin. What core/window.h says of zones that change holds here too.
 #include "pg/window_functions.h"
 
 namespace anomaly::pg {
@@ -14,9 +15,9 @@ constexpr int64 kUnixEpoch_us =
     -static_cast<int64>(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 constexpr int64 kMonday_us = 2 * USECS_PER_DAY;  // 2000-01-03
 
-struct Window {
-    Timestamp start;
-    Timestamp end;
+struct Windows {
+    WindowSpec spec;
+    bool zoned;  // bounds are local times, to be given in UTC
 };
 
 [[noreturn]] void out_of_range() {
@@ -24,99 +25,31 @@ struct Window {
             (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
 }
 
-[[noreturn]] void invalid_interval(const char* message, const char* hint) {
-    ereport(ERROR,
-            (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", message), errhint("%s", hint)));
-}
-
-int64 add(int64 a, int64 b) {
-    int64 result;
-    if (pg_add_s64_overflow(a, b, &result)) out_of_range();
-    return result;
-}
-
-int64 multiply(int64 a, int64 b) {
-    int64 result;
-    if (pg_mul_s64_overflow(a, b, &result)) out_of_range();
-    return result;
-}
-
 int64 floor_divide(int64 a, int64 b) {
     return a / b - (a % b < 0 ? 1 : 0);
 }
 
-Window window_of_length(Timestamp time, int64 origin, int64 size_us) {
-    const int64 number = floor_divide(add(time, -origin), size_us);
-    const int64 start = add(origin, multiply(number, size_us));
-    return {start, add(start, size_us)};
+// Beyond all times rather than an error: a window next to the wanted one may well be there.
+int64 add(int64 a, int64 b) {
+    int64 result;
+    if (!pg_add_s64_overflow(a, b, &result)) return result;
+    return a < 0 ? PG_INT64_MIN : PG_INT64_MAX;
 }
 
-Timestamp month_start(int64 months_since_2000) {
+int64 month_start(int64 months_since_2000) {
     const int64 year = 2000 + floor_divide(months_since_2000, 12);
-    const int month =
-        static_cast<int>(months_since_2000 - 12 * floor_divide(months_since_2000, 12));
-    if (year < -4713 || year > 294276) out_of_range();
+    const int month = static_cast<int>(months_since_2000 - 12 * (year - 2000));
+    if (year < -4713) return PG_INT64_MIN;
+    if (year > 294276) return PG_INT64_MAX;
     const int64 days = date2j(static_cast<int>(year), month + 1, 1) - POSTGRES_EPOCH_JDATE;
     return days * USECS_PER_DAY;
 }
 
-Window window_of_months(Timestamp time, int32 size_months, int32 offset_months) {
+int64 month_of(Timestamp time) {
     int year, month, day;
-    const int64 days = floor_divide(time, USECS_PER_DAY);
-    j2date(static_cast<int>(days) + POSTGRES_EPOCH_JDATE, &year, &month, &day);
-    const int64 months = (static_cast<int64>(year) - 2000) * 12 + month - 1 - offset_months;
-    const int64 number = floor_divide(months, size_months);
-    const int64 start = number * size_months + offset_months;
-    return {month_start(start), month_start(start + size_months)};
-}
-
-// The window in the clock that the size is counted in: UTC, or the local one.
-Window find_window(Timestamp time, const Interval* size, const Interval* offset) {
-    if (offset->month != 0 && size->month == 0) {
-        invalid_interval("the offset of a window has months, its size has none",
-                         "Give the offset in days or less.");
-    }
-    const int64 shift = add(multiply(offset->day, USECS_PER_DAY), offset->time);
-    const Timestamp shifted = add(time, -shift);
-    Window window;
-    if (size->month != 0) {
-        window = window_of_months(shifted, size->month, offset->month);
-    } else if (size->day != 0) {
-        window = window_of_length(shifted, kMonday_us, size->day * USECS_PER_DAY);
-    } else {
-        window = window_of_length(shifted, kUnixEpoch_us, size->time);
-    }
-    window = {add(window.start, shift), add(window.end, shift)};
-    if (!IS_VALID_TIMESTAMP(window.start) || !IS_VALID_TIMESTAMP(window.end)) out_of_range();
-    return window;
-}
-
-void check_size(const Interval* size) {
-    const int units = (size->month != 0) + (size->day != 0) + (size->time != 0);
-    if (units > 1) {
-        invalid_interval("the size of a window mixes months, days and hours",
-                         "Give it in months or years, in days or weeks, or in hours or less.");
-    }
-    if (size->month < 0 || size->day < 0 || size->time < 0 || units == 0) {
-        invalid_interval("the size of a window must be greater than zero",
-                         "Give the size as the second argument.");
-    }
-}
-
-void return_window(FunctionCallInfo fcinfo, const Window& window, bool with_zone) {
-    InitMaterializedSRF(fcinfo, 0);
-    const ReturnSetInfo* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
-    const Datum values[2] = {
-        with_zone ? TimestampTzGetDatum(window.start) : TimestampGetDatum(window.start),
-        with_zone ? TimestampTzGetDatum(window.end) : TimestampGetDatum(window.end)};
-    const bool nulls[2] = {false, false};
-    tuplestore_putvalues(result->setResult, result->setDesc, const_cast<Datum*>(values),
-                         const_cast<bool*>(nulls));
-}
-
-// An infinite time falls into no window.
-void return_nothing(FunctionCallInfo fcinfo) {
-    InitMaterializedSRF(fcinfo, 0);
+    j2date(static_cast<int>(floor_divide(time, USECS_PER_DAY)) + POSTGRES_EPOCH_JDATE, &year,
+           &month, &day);
+    return (static_cast<int64>(year) - 2000) * 12 + month - 1;
 }
 
 Timestamp to_local(TimestampTz time) {
@@ -127,42 +60,128 @@ TimestampTz from_local(Timestamp time) {
     return DatumGetTimestampTz(DirectFunctionCall1(timestamp_timestamptz, TimestampGetDatum(time)));
 }
 
+// The time so many units after the origin.
+int64 bound(const Windows* windows, int64 count) {
+    const WindowSpec* spec = &windows->spec;
+    int64 time = 0;
+    switch (spec->unit) {
+        case WindowUnit::kMicroseconds:
+            return add(count, kUnixEpoch_us + spec->offset_us);
+        case WindowUnit::kDays:
+            time = pg_mul_s64_overflow(count, USECS_PER_DAY, &time)
+                       ? (count < 0 ? PG_INT64_MIN : PG_INT64_MAX)
+                       : add(time, kMonday_us + spec->offset_us);
+            break;
+        case WindowUnit::kMonths:
+            time = add(month_start(count + spec->offset_months), spec->offset_us);
+            break;
+    }
+    return windows->zoned && IS_VALID_TIMESTAMP(time) ? from_local(time) : time;
+}
+
+int64 start_at(const Windows* windows, int64 number) {
+    return bound(windows, number * windows->spec.slide);
+}
+
+int64 end_at(const Windows* windows, int64 number) {
+    return bound(windows, add(number * windows->spec.slide, windows->spec.size));
+}
+
+bool exists(const Windows* windows, int64 number) {
+    return start_at(windows, number + 1) > start_at(windows, number) &&
+           end_at(windows, number) > end_at(windows, number - 1);
+}
+
+// The last window that begins by then.
+int64 last_number(const Windows* windows, Timestamp time) {
+    const WindowSpec* spec = &windows->spec;
+    const Timestamp local = add(windows->zoned ? to_local(time) : time, -spec->offset_us);
+    int64 count = 0;
+    switch (spec->unit) {
+        case WindowUnit::kMicroseconds:
+            count = local - kUnixEpoch_us;
+            break;
+        case WindowUnit::kDays:
+            count = floor_divide(local - kMonday_us, USECS_PER_DAY);
+            break;
+        case WindowUnit::kMonths:
+            count = month_of(local) - spec->offset_months;
+            break;
+    }
+    // The clock may have been put back since.
+    int64 number = floor_divide(count, spec->slide) + (windows->zoned ? 2 : 0);
+    while (start_at(windows, number) > time) number--;
+    return number;
+}
+
+void put_window(FunctionCallInfo fcinfo, Timestamp start, Timestamp end) {
+    if (!IS_VALID_TIMESTAMP(start) || !IS_VALID_TIMESTAMP(end)) out_of_range();
+    const ReturnSetInfo* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+    // A timestamp is the same datum with a zone and without.
+    Datum values[2] = {TimestampGetDatum(start), TimestampGetDatum(end)};
+    bool nulls[2] = {false, false};
+    tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+// An infinite time falls into no window.
+void return_windows(FunctionCallInfo fcinfo, const Windows* windows) {
+    const Timestamp time = PG_GETARG_TIMESTAMP(0);
+    InitMaterializedSRF(fcinfo, 0);
+    if (TIMESTAMP_NOT_FINITE(time)) return;
+    const int64 last = last_number(windows, time);
+    int64 number = last;
+    while (end_at(windows, number) > time) number--;
+    for (number++; number <= last; number++) {
+        if (windows->zoned && !exists(windows, number)) continue;
+        put_window(fcinfo, start_at(windows, number), end_at(windows, number));
+    }
+}
+
+Datum tumble(FunctionCallInfo fcinfo, bool with_zone) {
+    const Interval* size = PG_GETARG_INTERVAL_P(1);
+    Windows windows = {make_window_spec(size, size, PG_GETARG_INTERVAL_P(2)), false};
+    windows.zoned = with_zone && windows.spec.unit != WindowUnit::kMicroseconds;
+    return_windows(fcinfo, &windows);
+    return Datum{0};
+}
+
+Datum hop(FunctionCallInfo fcinfo, bool with_zone) {
+    const Interval* slide = PG_GETARG_INTERVAL_P(1);
+    const Interval* size = PG_GETARG_INTERVAL_P(2);
+    Windows windows = {make_window_spec(slide, size, PG_GETARG_INTERVAL_P(3)), false};
+    windows.zoned = with_zone && windows.spec.unit != WindowUnit::kMicroseconds;
+    return_windows(fcinfo, &windows);
+    return Datum{0};
+}
+
 }  // namespace
 
 ANOMALY_FUNCTION(anomaly_tumble_timestamp) {
-    const Timestamp time = PG_GETARG_TIMESTAMP(0);
-    const Interval* size = PG_GETARG_INTERVAL_P(1);
-    check_size(size);
-    if (TIMESTAMP_NOT_FINITE(time)) {
-        return_nothing(fcinfo);
-    } else {
-        return_window(fcinfo, find_window(time, size, PG_GETARG_INTERVAL_P(2)), false);
-    }
-    return Datum{0};
+    return tumble(fcinfo, false);
 }
 
 ANOMALY_FUNCTION(anomaly_tumble_timestamptz) {
-    const TimestampTz time = PG_GETARG_TIMESTAMPTZ(0);
-    const Interval* size = PG_GETARG_INTERVAL_P(1);
-    const Interval* offset = PG_GETARG_INTERVAL_P(2);
-    check_size(size);
-    if (TIMESTAMP_NOT_FINITE(time)) {
-        return_nothing(fcinfo);
-    } else if (size->time != 0) {
-        return_window(fcinfo, find_window(time, size, offset), true);
-    } else {
-        const Window local = find_window(to_local(time), size, offset);
-        return_window(fcinfo, {from_local(local.start), from_local(local.end)}, true);
-    }
-    return Datum{0};
+    return tumble(fcinfo, true);
 }
 
-bool is_tumble_function(Oid function) {
+ANOMALY_FUNCTION(anomaly_hop_timestamp) {
+    return hop(fcinfo, false);
+}
+
+ANOMALY_FUNCTION(anomaly_hop_timestamptz) {
+    return hop(fcinfo, true);
+}
+
+WindowFunction window_function(Oid function) {
     const Oid extension = get_extension_oid("anomaly", true);
-    if (!OidIsValid(extension)) return false;
-    if (getExtensionOfObject(ProcedureRelationId, function) != extension) return false;
+    if (!OidIsValid(extension)) return WindowFunction::kNone;
+    if (getExtensionOfObject(ProcedureRelationId, function) != extension) {
+        return WindowFunction::kNone;
+    }
     const char* name = get_func_name(function);
-    return name != NULL && strcmp(name, "tumble") == 0;
+    if (name == NULL) return WindowFunction::kNone;
+    if (strcmp(name, "tumble") == 0) return WindowFunction::kTumble;
+    return strcmp(name, "hop") == 0 ? WindowFunction::kHop : WindowFunction::kNone;
 }
 
 }  // namespace anomaly::pg

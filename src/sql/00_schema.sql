@@ -1,6 +1,6 @@
 \echo Use "CREATE EXTENSION anomaly" to load this file. \quit
 
--- Everything of ours lives in the schema anomaly, but for tumble, which belongs where the user
+-- Everything of ours lives in the schema anomaly, but for tumble and hop, which belong where the user
 -- keeps functions (queries call it unqualified, over streams and over ordinary tables).
 CREATE SCHEMA anomaly;
 COMMENT ON SCHEMA anomaly IS 'streams, continuous tables, rules, findings and events of the extension anomaly';

@@ -46,6 +46,7 @@ sub create_stream
     };
     my ($n) = $stream->{name} =~ /(\d+)/;
     $stream->{number} = $n;
+    my $delay_s = $stream->{delay_s} * $stream->{pace};
     $stream->{broker} = Broker->mock(topic => $stream->{topic},
         partitions => $stream->{partitions});
     create_server($node, $stream->{broker}->bootstrap, "queue_$n");
@@ -54,8 +55,7 @@ sub create_stream
               (metadata 'offset'),"
           . " kafka_key text OPTIONS (metadata 'key')) SERVER queue_$n OPTIONS (topic
               '$stream->{topic}',"
-          . " event_time 'at', watermark_delay '$stream->{delay_s} seconds', idle_timeout '1
-              hour')");
+          . " event_time 'at', watermark_delay '$delay_s seconds', idle_timeout '1 hour')");
     $node->safe_psql('postgres', "CREATE TABLE plain_$n (@{[$declare->(0)]},"
           . ' kafka_partition int, kafka_offset bigint, kafka_key text);'
           . "CREATE TYPE fields_$n AS (@{[join(', ', map { qq($_->{name} $_->{sql}) } @fields)]});"
@@ -68,7 +68,18 @@ sub create_stream
     return;
 }
 
-# The query over a source, with what the tolerance needs where $judged.
+# The windows of a message that it was not late for.
+sub windows_in_time
+{
+    my ($query) = @_;
+    return ", LATERAL (SELECT w.* FROM $query->{tumble} w WHERE NOT EXISTS"
+      . " (SELECT FROM anomaly.late_row a WHERE a.relid = '$query->{name}'::regclass"
+      . ' AND (a.kafka_partition, a.kafka_offset, a.window_start)'
+      . ' = (p.kafka_partition, p.kafka_offset, w.window_start))) w';
+}
+
+# The query over a source. Where $judged: its windows are left open, and it has what the tolerance
+# needs.
 sub select_from
 {
     my ($query, $source, $judged) = @_;
@@ -78,8 +89,8 @@ sub select_from
     # As one condition, so that the planner cannot change the order of its parts.
     my $where = !defined $query->{where} ? '' : $judged ? " WHERE ($query->{where}) IS TRUE"
         : " WHERE $query->{where}";
-    my $tumble = $query->{tumble} ? ", $query->{tumble}" : '';
-    return "SELECT $select FROM $source$tumble$where" . ($query->{group} // '')
+    my $windows = $judged ? '%WINDOWS%' : $query->{tumble} ? ", $query->{tumble}" : '';
+    return "SELECT $select FROM $source$windows$where" . ($query->{group} // '')
         . ($query->{having} // '');
 }
 
@@ -115,8 +126,8 @@ sub produce
     for my $i (1 .. $messages_a_phase)
     {
         my $partition = int(rand($stream->{partitions}));
-        my $at = 1_700_000_000_000 + ($phase * $messages_a_phase + $i) * 100
-          - (chance(0.04) ? rand(120_000) : rand($stream->{delay_s} * 1000));
+        my $at = $stream->{begin_ms} + $stream->{pace} * (($phase * $messages_a_phase + $i) * 100
+          - (chance(0.04) ? rand(120_000) : rand($stream->{delay_s} * 1000)));
         my $key = pick('\N', 'key', "\xc3\xa9");
         my $message = chance(0.002) ? undef : random_message($stream, $at);
         my $hex = defined $message ? '\x' . unpack('H*', $message) : '\N';
@@ -220,11 +231,11 @@ INSERT INTO problem (what) SELECT '$_->{name}: not late:
   AND NOT EXISTS (SELECT FROM anomaly.dead_letter d WHERE
     d.relid = '$_->{name}'::regclass AND (d.kafka_partition,
         d.kafka_offset) = (p.kafka_partition, p.kafka_offset))
-  AND NOT EXISTS (SELECT FROM anomaly.late_row d WHERE
-    d.relid = '$_->{name}'::regclass AND (d.kafka_partition,
-        d.kafka_offset) = (p.kafka_partition, p.kafka_offset))
   OFFSET 0) p, $_->{tumble} w
 WHERE CASE WHEN w.window_end + interval '$_->{lateness}' <= '$closed->{$_->{name}}'
+  AND NOT EXISTS (SELECT FROM anomaly.late_row d WHERE d.relid = '$_->{name}'::regclass
+    AND (d.kafka_partition, d.kafka_offset, d.window_start)
+      = (p.kafka_partition, p.kafka_offset, w.window_start))
   THEN (@{[$_->{where} // 'true']}) END LIMIT 3
 SQL
     $node->safe_psql('postgres', join(";\n", @sql));
@@ -261,7 +272,8 @@ sub check
         }
         push @sql, "INSERT INTO problem (what) SELECT '$name: ' || p FROM check_rows('$name',
             '$plain', "
-          . join(', ', quoted(select_from($query, '%SRC%', 1)), quoted($tumble), quoted($where),
+          . join(', ', quoted(select_from($query, '%SRC%', 1)),
+              quoted($query->{tumble} ? windows_in_time($query) : ''), quoted($where),
               quoted($group),
             quoted($keys), $exact, "'{" . join(',', sort keys %approximate) . "}'",
                 quoted($only)) . ') p';

@@ -58,7 +58,10 @@ sub random_stream
     {
         push @columns, { name => 'at', type => 'tstz', sql => 'timestamptz', path => ['at'] };
     }
+    # Seconds, or the weeks around the end of a summer time.
+    my $pace = chance(0.4) ? 20_000 : 1;
     return { name => "s$number", topic => "t$number", columns => \@columns, by_number => $by_number,
+        pace => $pace, begin_ms => $pace == 1 ? 1_700_000_000_000 : 1_697_000_000_000,
         partitions => $number % 2 ? 1 : 1 + int(rand(4)), delay_s => pick(0, 1, 5, 20) };
 }
 
@@ -209,13 +212,24 @@ sub aggregate
 # What the window of a query may be, and when it closes.
 sub add_window
 {
-    my ($query) = @_;
-    my $size = pick('30 seconds', '7 seconds', '13.5 seconds', '1 minute', '1 hour',
-        '0.333333 seconds', '1 minute 1 second', '23 hours 59 minutes');
-    my $offset = pick('', '', ", interval '2.5 seconds'", ", interval '-11 seconds'",
+    my ($query, $pace) = @_;
+    my $days = $pace > 1 && chance(0.7);
+    my $size = $days ? pick('1 day', '1 week', '2 days', '1 month')
+      : $pace > 1 ? pick('6 hours', '13 hours 7 minutes', '48 hours')
+      : pick('30 seconds', '7 seconds', '13.5 seconds', '1 minute', '1 hour', '0.333333 seconds',
+        '1 minute 1 second', '23 hours 59 minutes');
+    my $offset = $days ? pick('', ", interval '5 hours'", ", interval '-3 days'")
+      : pick('', '', ", interval '2.5 seconds'", ", interval '-11 seconds'",
         ", interval '1 hour'");
-    $query->{tumble} = "tumble(at, interval '$size'$offset)";
-    $query->{lateness} = pick('0', '0', '3 seconds', '1 minute');
+    # More often than the windows are long, as often, or with gaps.
+    my $slide = $size eq '1 month' ? '1 month' : $days ? pick('1 day', '3 days')
+      : $pace > 1 ? pick('5 hours', '23 hours') : pick('5 seconds', '17.25 seconds', '2 minutes');
+    my $fine = $slide =~ /second/ && $size =~ /hour/;
+    $query->{tumble} = chance(0.35) && !$fine
+      ? "hop(at, interval '$slide', interval '$size'$offset)"
+      : "tumble(at, interval '$size'$offset)";
+    $query->{lateness} = pick('0', '0', $pace > 1 ? ('1 day', '40 hours')
+        : ('3 seconds', '1 minute'));
     push @{ $query->{options} }, "anomaly.allowed_lateness = '$query->{lateness}'"
       if $query->{lateness} ne '0';
     $query->{close} = chance(0.3);
@@ -281,7 +295,7 @@ sub random_query
     {
         push @group, @window;
         push @outputs, @window;
-        add_window(\%query);
+        add_window(\%query, $stream->{pace});
         $query{window_columns} = \@window;
     }
     $query{group} = @group ? ' GROUP BY ' . join(', ', @group) : '';

@@ -40,19 +40,19 @@ BEGIN
   END LOOP;
 END $$;
 
--- Fills table want with the rows of the query (which has %SRC% for its source) group by group, since
--- in some an expression over aggregates raises: those rows are absent.
+-- Fills table want with the rows of the query (which has %SRC% for its source and %WINDOWS% for its
+-- windows) group by group, since in some an expression over aggregates raises: those rows are absent.
 CREATE FUNCTION group_by_group(query text, source text, tumble text, condition text, groups text)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   g bigint;
 BEGIN
-  EXECUTE format('CREATE TEMP TABLE part AS SELECT p.*, dense_rank() OVER (ORDER BY %s) AS part_of'
+  EXECUTE format('CREATE TEMP TABLE part AS SELECT *, dense_rank() OVER (ORDER BY %s) AS part_of'
     ' FROM %s p %s WHERE (%s) IS TRUE ORDER BY kafka_partition, kafka_offset',
     coalesce(groups, '1::int + 0'), source, tumble, condition);
   FOR g IN SELECT DISTINCT part_of FROM part UNION SELECT 1 WHERE groups IS NULL LOOP
     BEGIN
-      EXECUTE 'INSERT INTO want ' || replace(query, '%SRC%',
+      EXECUTE 'INSERT INTO want ' || replace(replace(query, '%WINDOWS%', ''), '%SRC%',
         format('(SELECT * FROM part WHERE part_of = %s) p', g));
     EXCEPTION WHEN OTHERS THEN NULL;
     END;
@@ -81,8 +81,9 @@ BEGIN
   -- Only over these messages: others may raise in the condition.
   EXECUTE format('WITH m AS MATERIALIZED (SELECT p.*, a.window_start AS missed, a.window_end AS missed_end'
     ' FROM anomaly.late_row a LEFT JOIN %s p USING (kafka_partition, kafka_offset) WHERE a.relid = $1)'
-    ' SELECT count(*) - count(*) FILTER (WHERE w.window_start = missed AND w.window_end = missed_end'
-    ' AND missed_end + $2 <= anomaly.watermark($1) AND (%s) IS TRUE) FROM m LEFT JOIN LATERAL %s w ON true',
+    ' SELECT count(*) - count(*) FILTER (WHERE w.window_end = missed_end'
+    ' AND missed_end + $2 <= anomaly.watermark($1) AND (%s) IS TRUE)'
+    ' FROM m LEFT JOIN LATERAL %s w ON w.window_start = missed',
     plain, condition, ltrim(tumble, ', ')) INTO n USING t, lateness;
   IF n > 0 THEN RETURN NEXT n || ' late rows that were not late'; END IF;
 END $$;
@@ -94,16 +95,15 @@ CREATE FUNCTION check_rows(t regclass, plain text, query text, tumble text, cond
   key_columns text, exact text, approximate text[], only_if text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
   source text := plain;
+  whole text := replace(replace(query, '%SRC%', 'src p'), '%WINDOWS%', tumble);
   l record;
   a text;
 BEGIN
-  EXECUTE format('CREATE TEMP TABLE src AS SELECT p.* FROM %s p WHERE NOT EXISTS (SELECT FROM anomaly.late_row a'
-    ' WHERE a.relid = $1 AND (a.kafka_partition, a.kafka_offset) = (p.kafka_partition, p.kafka_offset))'
-    ' AND NOT EXISTS (SELECT FROM anomaly.dead_letter a'
+  EXECUTE format('CREATE TEMP TABLE src AS SELECT p.* FROM %s p WHERE NOT EXISTS (SELECT FROM anomaly.dead_letter a'
     ' WHERE a.relid = $1 AND (a.kafka_partition, a.kafka_offset) = (p.kafka_partition, p.kafka_offset))'
     ' ORDER BY kafka_partition, kafka_offset', source) USING t;
-  EXECUTE 'CREATE TEMP TABLE want AS ' || replace(query, '%SRC%', 'src p') || ' WITH NO DATA';
-  a := attempt('INSERT INTO want ' || replace(query, '%SRC%', 'src p'));
+  EXECUTE 'CREATE TEMP TABLE want AS ' || whole || ' WITH NO DATA';
+  a := attempt('INSERT INTO want ' || whole);
   IF a IS NOT NULL THEN
     IF key_columns IS NULL THEN RETURN NEXT 'the plain query raises: ' || a;
     ELSE PERFORM group_by_group(query, 'src', tumble, condition, groups);

@@ -236,27 +236,5 @@ TEST(SourceClock, PartitionsTooFarAheadWaitButNeverTheSlowest) {
     EXPECT_EQ(read, (std::vector<int32_t>{0, 2, 1}));
 }
 
-TEST(Window, StartsAreAlignedTo1970) {
-    int64_t minute = 60 * kSecond;
-    EXPECT_EQ(window_start(0, minute, 0), 0);
-    EXPECT_EQ(window_start(-1, minute, 0), -minute);
-    EXPECT_EQ(window_start(59 * kSecond, minute, 0), 0);
-    EXPECT_EQ(window_start(59 * kSecond, minute, 30 * kSecond), 30 * kSecond);
-    // 7 h windows from 1970: 946684800 s are 37565 windows and 4.2 h.
-    int64_t size = 7 * 3600 * kSecond;
-    EXPECT_EQ((window_start(0, size, 0) - kWindowOriginUs) % size, 0);
-    std::mt19937_64 random(3);
-    for (int i = 0; i < 10000; i++) {
-        int64_t time = static_cast<int64_t>(random()) / 4;
-        int64_t offset = static_cast<int64_t>(random() % 100000) - 50000;
-        int64_t start = window_start(time, size, offset);
-        ASSERT_LE(start, time);
-        ASSERT_LT(time - start, size);
-        ASSERT_EQ(
-            static_cast<int64_t>((static_cast<__int128>(start) - kWindowOriginUs - offset) % size),
-            0);
-    }
-}
-
 }  // namespace
 }  // namespace anomaly

@@ -21,6 +21,10 @@ inline ExprNode column_node(int32_t column, Type type) {
     return n;
 }
 
+inline WindowSpec tumble(int64_t size_us) {
+    return {WindowUnit::kMicroseconds, size_us, size_us, 0, 0, {}};
+}
+
 // hostname, cpu, usage, occurred_at (ms since 1970), time_ltz generated from it.
 struct CpuStream {
     enum Column { kHost, kCpu, kUsage, kOccurred, kTime, kColumns };
@@ -61,7 +65,7 @@ struct CpuStream {
         TableSpec table = running();
         table.kind = TableKind::kWindowed;
         table.emit_on_close = emit_on_close;
-        table.window_size_us = 30 * kSecond;
+        table.window = tumble(30 * kSecond);
         return table;
     }
     TableSpec running() const {
