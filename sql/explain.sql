@@ -17,5 +17,20 @@ CREATE TABLE explained_total WITH (anomaly.continuous) AS SELECT hostname, sum(u
 SELECT anomaly.explain('explained_total');
 SELECT anomaly.explain('explain_in');
 DROP TABLE explained, explained_filter, explained_total;
+CREATE FOREIGN TABLE explain_values (i int, b bigint, r real, f float8, t text, d date, ts timestamp, z timestamptz)
+  SERVER explain_queue OPTIONS (topic 'y', event_time 'z');
+CREATE TABLE explained_values WITH (anomaly.continuous) AS
+SELECT abs(i) c1, nullif(i, 0) c2, greatest(f, r, i) c3, least(z, ts::timestamptz) c4, f::int c5,
+  f::real c6, i::real c7, i::text c8, t::int c9, t::float8 c10, r * r c11,
+  floor(f) + ceil(f) + round(f) + trunc(f) + sqrt(f) c12, power(f, 2) c13, ln(f) c14, d + i c15,
+  ts::date c16, d::timestamp c17, ts + interval '1 day' c18, z - interval '90 s' c19,
+  date_trunc('week', ts) c20, date_trunc('minute', z) c21, length(t) c22, left(t, 2) c23,
+  right(t, -1) c24, substr(t, 2) c25, substring(t FROM 2 FOR 3) c26, trim(t) c27, position('a' IN t) c28,
+  t || 'x' c29, replace(t, 'a', 'b') c30, lower(t COLLATE "C") c31, i::bool::text c32, t LIKE 'a%\_' c33,
+  i IS DISTINCT FROM b c34, t COLLATE "C" < 'b' c35
+FROM explain_values WHERE t NOT LIKE '_b' AND i BETWEEN 1 AND 5;
+SELECT regexp_replace(line, '.*\(', '(') AS judged, count(*)
+FROM regexp_split_to_table(anomaly.explain('explained_values'), '\n') line WHERE line LIKE '%(%' GROUP BY 1 ORDER BY 1;
+DROP TABLE explained_values;
 SET client_min_messages = warning;
 DROP EXTENSION anomaly CASCADE;

@@ -27,6 +27,11 @@ enum class Op : uint8_t {
     kFloatMul,
     kFloatDiv,
     kFloatNeg,
+    // float4, computed in single precision
+    kFloat4Add,
+    kFloat4Sub,
+    kFloat4Mul,
+    kFloat4Div,
     // comparisons give kBool; operands of one class: integers (any width), timestamps, dates, bools
     kIntEq,
     kIntNe,
@@ -69,6 +74,55 @@ enum class Op : uint8_t {
     // (int8 / 10^k numeric)::float8, int_value = k (1..9): exact where the quotient needs no more
     // digits than PostgreSQL's numeric division keeps, otherwise unsure
     kIntDivPow10,
+    kFloatToInt,      // float4/8 to the node's type, half to even; NaN, out of range: unsure
+    kFloat8ToFloat4,  // overflow, underflow: unsure
+    kIntToFloat4,
+    kIntToBool,  // int4
+    kBoolToInt,  // to int4
+    // functions of numbers
+    kIntAbs,  // of the node's type
+    kFloatAbs,
+    kFloatFloor,
+    kFloatCeil,
+    kFloatRound,  // half to even
+    kFloatTrunc,
+    kFloatSign,
+    kFloatSqrt,
+    kFloatExp,
+    kFloatLn,
+    kFloatLog10,
+    kFloatPower,
+    // times; near the ends of their ranges: unsure
+    kTimeTrunc,      // down to a multiple of int_value microseconds, counted from a Monday
+    kTimeAdd,        // int_value microseconds more
+    kDateAdd,        // days: a date and an int4
+    kDateSub,        // the same, less
+    kTimeToDate,     // the day of a timestamp
+    kDateToTime,     // its midnight
+    kTimeToTime,     // timestamp and timestamptz where the zone is UTC: the same bits
+    kTimeTruncZone,  // as kTimeTrunc in a zone whose offset is whole minutes: not before 1973
+    // text; int_value: 1 where characters are those of UTF-8, 0 where each is one byte
+    kBoolToText,
+    kTextToInt,    // to the node's type; anything but a short run of digits with a sign: unsure
+    kTextToFloat,  // to float8; anything but a plain decimal number: unsure
+    kTextLength,   // in characters
+    kTextBytes,
+    kTextLeft,
+    kTextRight,
+    kTextSubstr,      // from a position, counted from 1
+    kTextSubstrUpTo,  // at most so many characters; a negative number: unsure
+    kTextTrim,        // blanks at both ends
+    kTextTrimLeft,
+    kTextTrimRight,
+    kTextPosition,  // first occurrence of the second in the first, in characters from 1; 0: none
+    kTextStartsWith,
+    kTextLike,  // the second argument is a constant pattern that does not end in an escape
+    // text of new bytes
+    kIntToText,
+    kTextConcat,
+    kTextLower,  // of ASCII letters: the C locale
+    kTextUpper,
+    kTextReplace,
 };
 
 // One node; its arguments are indexes of earlier nodes of the same array, or -1.

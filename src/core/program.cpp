@@ -72,20 +72,21 @@ void Program::evaluate_node(const std::vector<Column>& columns, size_t index, si
         assert(argument < index);
         operands[a] = {cells_[argument], states_[argument]};
     }
-    if (node.op <= Op::kFloatNeg) {
-        program::evaluate_arithmetic(node, operands[0], operands[1], row_count, out);
-    } else if (node.op <= Op::kTextGe) {
-        program::evaluate_comparison(node, operands[0], operands[1], row_count, out);
-    } else if (node.op <= Op::kCoalesce) {
-        program::evaluate_logic(node, operands[0], operands[1], operands[2], row_count, out);
-    } else {
-        program::evaluate_cast(node, operands[0], row_count, out);
-    }
+    const program::Operand &a = operands[0], &b = operands[1], &c = operands[2];
+    if (node.op <= Op::kFloat4Div) return program::evaluate_arithmetic(node, a, b, row_count, out);
+    if (node.op <= Op::kTextGe) return program::evaluate_comparison(node, a, b, row_count, out);
+    if (node.op <= Op::kCoalesce) return program::evaluate_logic(node, a, b, c, row_count, out);
+    if (node.op <= Op::kBoolToInt) return program::evaluate_cast(node, a, row_count, out);
+    if (node.op <= Op::kFloatPower) return program::evaluate_number(node, a, b, row_count, out);
+    if (node.op <= Op::kTimeTruncZone) return program::evaluate_time(node, a, b, row_count, out);
+    if (node.op <= Op::kTextLike) return program::evaluate_text(node, a, b, c, row_count, out);
+    program::evaluate_new_text(node, a, b, c, row_count, out, arena_);
 }
 
 void Program::evaluate(const std::vector<Column>& columns, int32_t row_count, Column& result,
                        std::vector<uint8_t>& unsure) {
     auto n = static_cast<size_t>(row_count);
+    arena_.reset();
     for (size_t i = 0; i < nodes_.size(); i++) evaluate_node(columns, i, n);
     size_t root = nodes_.size() - 1;
     size_t width = width_of(type_);

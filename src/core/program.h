@@ -19,7 +19,8 @@ class Program {
     // Evaluates the rows 0 .. row_count - 1. columns: by the stream's index; those that the
     // expression names hold at least so many rows. result gets the program's type and row_count
     // rows; unsure is 1 for a row that PostgreSQL has to evaluate (result is NULL there), else 0.
-    // Texts of the result point where the columns' do, or into the program. Throws std::bad_alloc.
+    // Texts of the result point where the columns' do, or into the program, which keeps them until
+    // the next evaluation. Throws std::bad_alloc.
     void evaluate(const std::vector<Column>& columns, int32_t row_count, Column& result,
                   std::vector<uint8_t>& unsure);
 
@@ -41,6 +42,7 @@ class Program {
     // Where each node's value lies in this evaluation: in a column, or in its scratch.
     std::vector<const uint64_t*> cells_;
     std::vector<const uint8_t*> states_;
+    Arena arena_;  // texts that this evaluation made
     Type type_;
 };
 

@@ -35,18 +35,32 @@ bool int_mod(int64_t a, int64_t b, int64_t* result) {
     return true;
 }
 
-// The checks are those of PostgreSQL's float8_mul and float8_div.
-bool float_mul(double a, double b, double* result) {
+// The checks are those of PostgreSQL's float8_mul and float8_div, and of float4's.
+template <class Float>
+bool float_mul(Float a, Float b, Float* result) {
     *result = a * b;
     if (std::isinf(*result)) return std::isinf(a) || std::isinf(b);
     return *result != 0 || a == 0 || b == 0;
 }
 
-bool float_div(double a, double b, double* result) {
+template <class Float>
+bool float_div(Float a, Float b, Float* result) {
     if (b == 0) return false;
     *result = a / b;
     if (std::isinf(*result)) return std::isinf(a);
     return *result != 0 || a == 0 || std::isinf(b);
+}
+
+// An infinite sum is an error in PostgreSQL unless an operand was infinite.
+template <class Float>
+bool float_add(Float a, Float b, Float* result) {
+    *result = a + b;
+    return !std::isinf(*result) || std::isinf(a) || std::isinf(b);
+}
+
+template <class Float>
+bool float_sub(Float a, Float b, Float* result) {
+    return float_add(a, -b, result);
 }
 
 template <class F>
@@ -60,19 +74,29 @@ void int_binary(Type type, Operand a, Operand b, size_t n, Output out, F f) {
     });
 }
 
-template <class F>
+template <class Float, class F>
 void float_binary(Operand a, Operand b, size_t n, Output out, F f) {
     strict_binary(a, b, n, out, [=](uint64_t x, uint64_t y, uint64_t* result) {
-        double value = 0;
-        bool sure = f(to_float(x), to_float(y), &value);
-        *result = from_float(value);
+        Float value = 0;
+        bool sure = f(static_cast<Float>(to_float(x)), static_cast<Float>(to_float(y)), &value);
+        *result = from_float(static_cast<double>(value));
         return sure;
     });
 }
 
-// An infinite sum is an error in PostgreSQL unless an operand was infinite.
-bool sum_is_sure(double a, double b, double result) {
-    return !std::isinf(result) || std::isinf(a) || std::isinf(b);
+// `which` counts from Add: Add, Sub, Mul, Div.
+template <class Float>
+void float_by(int which, Operand a, Operand b, size_t n, Output out) {
+    switch (which) {
+        case 0:
+            return float_binary<Float>(a, b, n, out, float_add<Float>);
+        case 1:
+            return float_binary<Float>(a, b, n, out, float_sub<Float>);
+        case 2:
+            return float_binary<Float>(a, b, n, out, float_mul<Float>);
+        default:
+            return float_binary<Float>(a, b, n, out, float_div<Float>);
+    }
 }
 
 void evaluate_int(const ExprNode& node, Operand a, Operand b, size_t n, Output out) {
@@ -105,19 +129,17 @@ void evaluate_int(const ExprNode& node, Operand a, Operand b, size_t n, Output o
 void evaluate_arithmetic(const ExprNode& node, Operand a, Operand b, size_t n, Output out) {
     switch (node.op) {
         case Op::kFloatAdd:
-            return float_binary(a, b, n, out, [](double x, double y, double* r) {
-                *r = x + y;
-                return sum_is_sure(x, y, *r);
-            });
         case Op::kFloatSub:
-            return float_binary(a, b, n, out, [](double x, double y, double* r) {
-                *r = x - y;
-                return sum_is_sure(x, y, *r);
-            });
         case Op::kFloatMul:
-            return float_binary(a, b, n, out, float_mul);
         case Op::kFloatDiv:
-            return float_binary(a, b, n, out, float_div);
+            return float_by<double>(static_cast<int>(node.op) - static_cast<int>(Op::kFloatAdd), a,
+                                    b, n, out);
+        case Op::kFloat4Add:
+        case Op::kFloat4Sub:
+        case Op::kFloat4Mul:
+        case Op::kFloat4Div:
+            return float_by<float>(static_cast<int>(node.op) - static_cast<int>(Op::kFloat4Add), a,
+                                   b, n, out);
         case Op::kFloatNeg:
             return strict_unary(a, n, out, [](uint64_t x, uint64_t* r) {
                 *r = from_float(-to_float(x));

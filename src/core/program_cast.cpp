@@ -39,6 +39,25 @@ bool to_timestamp(uint64_t cell, uint64_t* result) {
     return true;
 }
 
+// dtoi2, dtoi4, dtoi8: to the nearest, half to even. The upper limit of int8 is no double, hence
+// the open end.
+bool float_to_int(Type type, uint64_t cell, uint64_t* result) {
+    double end = type == Type::kInt2 ? 0x1p15 : type == Type::kInt4 ? 0x1p31 : 0x1p63;
+    double value = std::rint(to_float(cell));
+    if (!(value >= -end && value < end)) return false;  // NaN fails, too
+    *result = from_int(static_cast<int64_t>(value));
+    return true;
+}
+
+// dtof
+bool float8_to_float4(uint64_t cell, uint64_t* result) {
+    double value = to_float(cell);
+    auto narrow = static_cast<float>(value);
+    *result = from_float(static_cast<double>(narrow));
+    if (std::isinf(narrow)) return std::isinf(value);
+    return narrow != 0 || value == 0;
+}
+
 // (v / 10^k)::float8 over numeric. The quotient has at most k <= 9 decimal places. numeric keeps
 // 16 - 4 * q of them, q being at most the base-10000 weight of v less that of 10^k (k / 4); |v| up
 // to 2^53 has a weight of at most 3, so it keeps at least 4 + 4 * (k / 4) > k: the quotient is
@@ -64,12 +83,29 @@ void evaluate_cast(const ExprNode& node, Operand a, size_t n, Output out) {
                 return true;
             });
         case Op::kFloat4ToFloat8:  // a float4 lies there as the double of its value
+        case Op::kBoolToInt:
             return strict_unary(a, n, out, [](uint64_t x, uint64_t* r) {
                 *r = x;
                 return true;
             });
         case Op::kToTimestamp:
             return strict_unary(a, n, out, to_timestamp);
+        case Op::kFloatToInt:
+            return strict_unary(a, n, out, [type = node.type](uint64_t x, uint64_t* r) {
+                return float_to_int(type, x, r);
+            });
+        case Op::kFloat8ToFloat4:
+            return strict_unary(a, n, out, float8_to_float4);
+        case Op::kIntToFloat4:
+            return strict_unary(a, n, out, [](uint64_t x, uint64_t* r) {
+                *r = from_float(static_cast<double>(static_cast<float>(to_int(x))));
+                return true;
+            });
+        case Op::kIntToBool:
+            return strict_unary(a, n, out, [](uint64_t x, uint64_t* r) {
+                *r = x != 0 ? 1 : 0;
+                return true;
+            });
         default: {  // kIntDivPow10
             double power = 1;
             for (int64_t k = 0; k < node.int_value; k++) power *= 10;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/column.h"
 #include "core/expr.h"
 
 namespace anomaly::program {
@@ -67,5 +68,12 @@ void evaluate_arithmetic(const ExprNode& node, Operand a, Operand b, size_t n, O
 void evaluate_comparison(const ExprNode& node, Operand a, Operand b, size_t n, Output out);
 void evaluate_logic(const ExprNode& node, Operand a, Operand b, Operand c, size_t n, Output out);
 void evaluate_cast(const ExprNode& node, Operand a, size_t n, Output out);
+void evaluate_number(const ExprNode& node, Operand a, Operand b, size_t n, Output out);
+void evaluate_time(const ExprNode& node, Operand a, Operand b, size_t n, Output out);
+// Results point into the operands, or are numbers.
+void evaluate_text(const ExprNode& node, Operand a, Operand b, Operand c, size_t n, Output out);
+// Results lie in the arena.
+void evaluate_new_text(const ExprNode& node, Operand a, Operand b, Operand c, size_t n, Output out,
+                       Arena& arena);
 
 }  // namespace anomaly::program

@@ -185,6 +185,78 @@ constexpr KnownFunction kKnownFunctions[] = {
     {F_FLOAT8_INT4, Op::kIntToFloat, Type::kFloat8, Type::kOpaque},
     {F_FLOAT8_INT8, Op::kIntToFloat, Type::kFloat8, Type::kOpaque},
     {F_FLOAT8_FLOAT4, Op::kFloat4ToFloat8, Type::kFloat8, Type::kOpaque},
+    {F_FLOAT4PL, Op::kFloat4Add, Type::kFloat4, Type::kOpaque},
+    {F_FLOAT4MI, Op::kFloat4Sub, Type::kFloat4, Type::kOpaque},
+    {F_FLOAT4MUL, Op::kFloat4Mul, Type::kFloat4, Type::kOpaque},
+    {F_FLOAT4DIV, Op::kFloat4Div, Type::kFloat4, Type::kOpaque},
+    {F_FLOAT4UM, Op::kFloatNeg, Type::kFloat4, Type::kOpaque},
+    {F_FLOAT4_FLOAT8, Op::kFloat8ToFloat4, Type::kFloat4, Type::kOpaque},
+    {F_FLOAT4_INT2, Op::kIntToFloat4, Type::kFloat4, Type::kOpaque},
+    {F_FLOAT4_INT4, Op::kIntToFloat4, Type::kFloat4, Type::kOpaque},
+    {F_FLOAT4_INT8, Op::kIntToFloat4, Type::kFloat4, Type::kOpaque},
+    {F_INT2_FLOAT4, Op::kFloatToInt, Type::kInt2, Type::kOpaque},
+    {F_INT2_FLOAT8, Op::kFloatToInt, Type::kInt2, Type::kOpaque},
+    {F_INT4_FLOAT4, Op::kFloatToInt, Type::kInt4, Type::kOpaque},
+    {F_INT4_FLOAT8, Op::kFloatToInt, Type::kInt4, Type::kOpaque},
+    {F_INT8_FLOAT4, Op::kFloatToInt, Type::kInt8, Type::kOpaque},
+    {F_INT8_FLOAT8, Op::kFloatToInt, Type::kInt8, Type::kOpaque},
+    {F_INT4_BOOL, Op::kBoolToInt, Type::kInt4, Type::kOpaque},
+    {F_BOOL_INT4, Op::kIntToBool, Type::kBool, Type::kOpaque},
+    {F_ABS_INT2, Op::kIntAbs, Type::kInt2, Type::kOpaque},
+    {F_INT2ABS, Op::kIntAbs, Type::kInt2, Type::kOpaque},
+    {F_ABS_INT4, Op::kIntAbs, Type::kInt4, Type::kOpaque},
+    {F_INT4ABS, Op::kIntAbs, Type::kInt4, Type::kOpaque},
+    {F_ABS_INT8, Op::kIntAbs, Type::kInt8, Type::kOpaque},
+    {F_INT8ABS, Op::kIntAbs, Type::kInt8, Type::kOpaque},
+    {F_ABS_FLOAT4, Op::kFloatAbs, Type::kFloat4, Type::kOpaque},
+    {F_FLOAT4ABS, Op::kFloatAbs, Type::kFloat4, Type::kOpaque},
+    {F_ABS_FLOAT8, Op::kFloatAbs, Type::kFloat8, Type::kOpaque},
+    {F_FLOAT8ABS, Op::kFloatAbs, Type::kFloat8, Type::kOpaque},
+    {F_FLOOR_FLOAT8, Op::kFloatFloor, Type::kFloat8, Type::kOpaque},
+    {F_CEIL_FLOAT8, Op::kFloatCeil, Type::kFloat8, Type::kOpaque},
+    {F_CEILING_FLOAT8, Op::kFloatCeil, Type::kFloat8, Type::kOpaque},
+    {F_ROUND_FLOAT8, Op::kFloatRound, Type::kFloat8, Type::kOpaque},
+    {F_DROUND, Op::kFloatRound, Type::kFloat8, Type::kOpaque},
+    {F_TRUNC_FLOAT8, Op::kFloatTrunc, Type::kFloat8, Type::kOpaque},
+    {F_DTRUNC, Op::kFloatTrunc, Type::kFloat8, Type::kOpaque},
+    {F_SIGN_FLOAT8, Op::kFloatSign, Type::kFloat8, Type::kOpaque},
+    {F_SQRT_FLOAT8, Op::kFloatSqrt, Type::kFloat8, Type::kOpaque},
+    {F_DSQRT, Op::kFloatSqrt, Type::kFloat8, Type::kOpaque},
+    {F_EXP_FLOAT8, Op::kFloatExp, Type::kFloat8, Type::kOpaque},
+    {F_DEXP, Op::kFloatExp, Type::kFloat8, Type::kOpaque},
+    {F_LN_FLOAT8, Op::kFloatLn, Type::kFloat8, Type::kOpaque},
+    {F_DLOG1, Op::kFloatLn, Type::kFloat8, Type::kOpaque},
+    {F_LOG_FLOAT8, Op::kFloatLog10, Type::kFloat8, Type::kOpaque},
+    {F_LOG10_FLOAT8, Op::kFloatLog10, Type::kFloat8, Type::kOpaque},
+    {F_DLOG10, Op::kFloatLog10, Type::kFloat8, Type::kOpaque},
+    {F_POWER_FLOAT8_FLOAT8, Op::kFloatPower, Type::kFloat8, Type::kOpaque},
+    {F_POW_FLOAT8_FLOAT8, Op::kFloatPower, Type::kFloat8, Type::kOpaque},
+    {F_DPOW, Op::kFloatPower, Type::kFloat8, Type::kOpaque},
+    {F_DATE_PLI, Op::kDateAdd, Type::kDate, Type::kOpaque},
+    {F_DATE_MII, Op::kDateSub, Type::kDate, Type::kOpaque},
+    {F_DATE_TIMESTAMP, Op::kTimeToDate, Type::kDate, Type::kOpaque},
+    {F_TIMESTAMP_DATE, Op::kDateToTime, Type::kTimestamp, Type::kOpaque},
+    {F_TEXT_BOOL, Op::kBoolToText, Type::kText, Type::kOpaque},
+    {F_LENGTH_TEXT, Op::kTextLength, Type::kInt4, Type::kOpaque},
+    {F_CHAR_LENGTH_TEXT, Op::kTextLength, Type::kInt4, Type::kOpaque},
+    {F_CHARACTER_LENGTH_TEXT, Op::kTextLength, Type::kInt4, Type::kOpaque},
+    {F_OCTET_LENGTH_TEXT, Op::kTextBytes, Type::kInt4, Type::kOpaque},
+    {F_LEFT, Op::kTextLeft, Type::kText, Type::kOpaque},
+    {F_RIGHT, Op::kTextRight, Type::kText, Type::kOpaque},
+    {F_SUBSTR_TEXT_INT4, Op::kTextSubstr, Type::kText, Type::kOpaque},
+    {F_SUBSTR_TEXT_INT4_INT4, Op::kTextSubstrUpTo, Type::kText, Type::kOpaque},
+    {F_SUBSTRING_TEXT_INT4, Op::kTextSubstr, Type::kText, Type::kOpaque},
+    {F_SUBSTRING_TEXT_INT4_INT4, Op::kTextSubstrUpTo, Type::kText, Type::kOpaque},
+    {F_BTRIM_TEXT, Op::kTextTrim, Type::kText, Type::kOpaque},
+    {F_LTRIM_TEXT, Op::kTextTrimLeft, Type::kText, Type::kOpaque},
+    {F_RTRIM_TEXT, Op::kTextTrimRight, Type::kText, Type::kOpaque},
+    {F_STRPOS, Op::kTextPosition, Type::kInt4, Type::kOpaque},
+    {F_POSITION_TEXT_TEXT, Op::kTextPosition, Type::kInt4, Type::kOpaque},
+    {F_STARTS_WITH, Op::kTextStartsWith, Type::kBool, Type::kOpaque},
+    {F_TEXTCAT, Op::kTextConcat, Type::kText, Type::kOpaque},
+    {F_LOWER_TEXT, Op::kTextLower, Type::kText, Type::kOpaque},
+    {F_UPPER_TEXT, Op::kTextUpper, Type::kText, Type::kOpaque},
+    {F_REPLACE, Op::kTextReplace, Type::kText, Type::kOpaque},
     {F_TO_TIMESTAMP_FLOAT8, Op::kToTimestamp, Type::kTimestamptz, Type::kOpaque},
 };
 
@@ -197,12 +269,33 @@ const KnownFunction* find_known_function(Oid function) {
     return NULL;
 }
 
-bool is_text_equality(Op op) {
-    return op == Op::kTextEq || op == Op::kTextNe;
+bool counts_characters(Op op) {
+    return op >= Op::kTextLength && op <= Op::kTextLike;
 }
 
-bool is_text_order(Op op) {
-    return op == Op::kTextLt || op == Op::kTextLe || op == Op::kTextGt || op == Op::kTextGe;
+bool text_is_fine(Op op, Oid collation) {
+    switch (op) {
+        case Op::kTextLt:
+        case Op::kTextLe:
+        case Op::kTextGt:
+        case Op::kTextGe:
+            return OidIsValid(collation) && collates_as_c(collation);
+        case Op::kTextLower:
+        case Op::kTextUpper:
+            return OidIsValid(collation) && has_c_letters(collation);
+        case Op::kTextEq:
+        case Op::kTextNe:
+        case Op::kTextPosition:
+        case Op::kTextStartsWith:
+        case Op::kTextLike:
+        case Op::kTextReplace:
+            if (!OidIsValid(collation) || !get_collation_isdeterministic(collation)) return false;
+            break;
+        default:
+            break;
+    }
+    return !counts_characters(op) || GetDatabaseEncoding() == PG_UTF8 ||
+           pg_database_encoding_max_length() == 1;
 }
 
 }  // namespace anomaly::pg

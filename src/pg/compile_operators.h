@@ -17,8 +17,10 @@ struct KnownFunction {
 // NULL: none of them.
 const KnownFunction* find_known_function(Oid function);
 
-// Is the operation one on text? Equality needs a deterministic collation, order the C collation.
-bool is_text_equality(Op op);
-bool is_text_order(Op op);
+// Does the operation depend on what a character is?
+bool counts_characters(Op op);
+// Is the operation exact under the collation and the database's encoding? Equality and search need
+// a deterministic collation, order one that compares bytes, letters the C locale.
+bool text_is_fine(Op op, Oid collation);
 
 }  // namespace anomaly::pg

@@ -102,6 +102,7 @@ extern "C" {
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
+#include "utils/pg_locale.h"
 #include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
@@ -186,6 +187,23 @@ inline List* parse_qualified_name(const char* name) {
     return stringToQualifiedNameList(name, NULL);
 #else
     return stringToQualifiedNameList(name);
+#endif
+}
+
+// Does the collation compare byte by byte; are only ASCII letters letters to it? 18 keeps both with
+// the locale.
+inline bool collates_as_c(Oid collation) {
+#if PG_VERSION_NUM >= 180000
+    return pg_newlocale_from_collation(collation)->collate_is_c;
+#else
+    return lc_collate_is_c(collation);
+#endif
+}
+inline bool has_c_letters(Oid collation) {
+#if PG_VERSION_NUM >= 180000
+    return pg_newlocale_from_collation(collation)->ctype_is_c;
+#else
+    return lc_ctype_is_c(collation);
 #endif
 }
 
