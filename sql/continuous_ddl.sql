@@ -240,8 +240,23 @@ ALTER TABLE cpu_average SET SCHEMA ddl_schema;
 SELECT relid FROM anomaly.continuous_table ORDER BY relid::text COLLATE "C";
 ALTER TABLE ddl_schema.cpu_average SET SCHEMA public;
 ALTER TABLE cpu_average RENAME TO cpu_agg;
-ALTER FOREIGN TABLE ddl_in RENAME TO ddl_stream;
-ALTER FOREIGN TABLE ddl_stream RENAME TO ddl_in;
+-- definitions follow the names of the stream and its columns
+ALTER FOREIGN TABLE ddl_in RENAME TO "ddl's stream";
+ALTER FOREIGN TABLE "ddl's stream" RENAME COLUMN usage TO "the load";
+ALTER FOREIGN TABLE "ddl's stream" ALTER COLUMN usage OPTIONS (ADD path '$.usage');
+ALTER FOREIGN TABLE "ddl's stream" RENAME COLUMN usage TO "the load";
+ALTER FOREIGN TABLE "ddl's stream" SET SCHEMA ddl_schema;
+SELECT definition FROM anomaly.continuous_table WHERE relid = 'cpu_agg'::regclass;
+ALTER FOREIGN TABLE ddl_schema."ddl's stream" SET SCHEMA public;
+ALTER FOREIGN TABLE "ddl's stream" RENAME COLUMN "the load" TO usage;
+ALTER FOREIGN TABLE "ddl's stream" RENAME TO ddl_in;
+SELECT definition FROM anomaly.continuous_table WHERE relid = 'cpu_agg'::regclass;
+-- what would make nonsense of the tables is refused
+ALTER FOREIGN TABLE ddl_in OPTIONS (SET topic 'another');
+ALTER FOREIGN TABLE ddl_in OPTIONS (SET topic 'none');
+ALTER FOREIGN TABLE ddl_in OPTIONS (DROP event_time);
+ALTER FOREIGN TABLE ddl_in OPTIONS (ADD max_future '3 days');
+ALTER FOREIGN TABLE ddl_in OPTIONS (DROP max_future);
 GRANT SELECT ON ddl_in TO regress_ddl_owner;
 GRANT CREATE ON SCHEMA public TO regress_ddl_owner;
 ALTER TABLE cpu_agg OWNER TO regress_ddl_owner;

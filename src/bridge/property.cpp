@@ -12,7 +12,16 @@ struct Option {
     const char* sql_name;
     const char* property;
     OptionClass where;
+    const char* const* choices = nullptr;
 };
+
+constexpr const char* kProtocols[] = {"plaintext", "ssl", "sasl_plaintext", "sasl_ssl", nullptr};
+// Kerberos would run a program of the server's, OAUTHBEARER fetch what a URL names.
+constexpr const char* kMechanisms[] = {"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", nullptr};
+constexpr const char* kIsolations[] = {"read_committed", "read_uncommitted", nullptr};
+constexpr const char* kFamilies[] = {"any", "v4", "v6", nullptr};
+constexpr const char* kEndpoints[] = {"none", "https", nullptr};
+constexpr const char* kBooleans[] = {"true", "false", nullptr};
 
 constexpr OptionClass kServer = OptionClass::kServer;
 constexpr OptionClass kPrivileged = OptionClass::kServerPrivileged;
@@ -22,29 +31,31 @@ constexpr Option kOptions[] = {
     {"bootstrap_servers", "bootstrap.servers", kServer},
     {"client_id", "client.id", kServer},
     {"client_rack", "client.rack", kServer},
-    {"isolation_level", "isolation.level", kServer},
+    {"isolation_level", "isolation.level", kServer, kIsolations},
 
-    {"security_protocol", "security.protocol", kServer},
-    {"sasl_mechanism", "sasl.mechanism", kServer},
-    {"sasl_mechanisms", "sasl.mechanisms", kServer},
+    {"security_protocol", "security.protocol", kServer, kProtocols},
+    {"sasl_mechanism", "sasl.mechanism", kServer, kMechanisms},
+    {"sasl_mechanisms", "sasl.mechanisms", kServer, kMechanisms},
     {"ssl_ca_pem", "ssl.ca.pem", kServer},
     {"ssl_ca_location", "ssl.ca.location", kPrivileged},
     {"ssl_crl_location", "ssl.crl.location", kPrivileged},
     {"ssl_cipher_suites", "ssl.cipher.suites", kServer},
     {"ssl_curves_list", "ssl.curves.list", kServer},
     {"ssl_sigalgs_list", "ssl.sigalgs.list", kServer},
-    {"enable_ssl_certificate_verification", "enable.ssl.certificate.verification", kServer},
-    {"ssl_endpoint_identification_algorithm", "ssl.endpoint.identification.algorithm", kServer},
+    {"enable_ssl_certificate_verification", "enable.ssl.certificate.verification", kServer,
+     kBooleans},
+    {"ssl_endpoint_identification_algorithm", "ssl.endpoint.identification.algorithm", kServer,
+     kEndpoints},
 
-    {"broker_address_family", "broker.address.family", kServer},
+    {"broker_address_family", "broker.address.family", kServer, kFamilies},
     {"broker_address_ttl", "broker.address.ttl", kServer},
     {"connections_max_idle_ms", "connections.max.idle.ms", kServer},
     {"reconnect_backoff_ms", "reconnect.backoff.ms", kServer},
     {"reconnect_backoff_max_ms", "reconnect.backoff.max.ms", kServer},
     {"socket_connection_setup_timeout_ms", "socket.connection.setup.timeout.ms", kServer},
-    {"socket_keepalive_enable", "socket.keepalive.enable", kServer},
+    {"socket_keepalive_enable", "socket.keepalive.enable", kServer, kBooleans},
     {"socket_max_fails", "socket.max.fails", kServer},
-    {"socket_nagle_disable", "socket.nagle.disable", kServer},
+    {"socket_nagle_disable", "socket.nagle.disable", kServer, kBooleans},
     {"socket_receive_buffer_bytes", "socket.receive.buffer.bytes", kServer},
     {"socket_send_buffer_bytes", "socket.send.buffer.bytes", kServer},
     {"socket_timeout_ms", "socket.timeout.ms", kServer},
@@ -63,7 +74,7 @@ constexpr Option kOptions[] = {
     {"receive_message_max_bytes", "receive.message.max.bytes", kServer},
     {"queued_max_messages_kbytes", "queued.max.messages.kbytes", kServer},
     {"queued_min_messages", "queued.min.messages", kServer},
-    {"check_crcs", "check.crcs", kServer},
+    {"check_crcs", "check.crcs", kServer, kBooleans},
 
     {"sasl_username", "sasl.username", kMapping},
     {"sasl_password", "sasl.password", kMapping},
@@ -94,6 +105,11 @@ const char* option_property(const char* sql_name) noexcept {
 
 const char* option_name(int32_t index) noexcept {
     return index >= 0 && index < kOptionCount ? kOptions[index].sql_name : nullptr;
+}
+
+const char* const* option_choices(const char* sql_name) noexcept {
+    const Option* found = find(sql_name);
+    return found == nullptr ? nullptr : found->choices;
 }
 
 Status validate_property(const char* property, const char* value) noexcept {

@@ -23,6 +23,9 @@ const char* option_property(const char* sql_name) noexcept;
 // All names, for hints: index 0, 1, ... until nullptr.
 const char* option_name(int32_t index) noexcept;
 
+// The values that users may give, nullptr at the end; nullptr: the library judges.
+const char* const* option_choices(const char* sql_name) noexcept;
+
 // kInvalidOption with the library's words when it does not take the value. `property` is the
 // library's own name.
 Status validate_property(const char* property, const char* value) noexcept;

@@ -19,6 +19,8 @@ constexpr Setting kDefaults[] = {
     {"client.id", "anomaly"},
     {"group.id", "anomaly"},
     {"isolation.level", "read_committed"},
+    // The library's own default is Kerberos, which runs programs.
+    {"sasl.mechanisms", "PLAIN"},
     // An end of a partition is known only after a fetch has come back empty.
     {"fetch.wait.max.ms", "100"},
     // Each partition has a queue of its own, so these bounds count per partition.

@@ -232,6 +232,9 @@ void finish(Commit* commit) {
     reader->rows_since_commit = 0;
     reader->bytes_since_commit = 0;
     reader->wants_commit = false;
+    for (int i = 0; i < reader->lost->count; i++) {
+        pfree(const_cast<char*>(reader->lost->ranges[i].reason));
+    }
     reader->lost->count = 0;
     for (int t = 0; t < commit->run->table_count; t++) {
         if (commit->run->tables[t].reader == reader) commit->run->tables[t].close_requested = false;

@@ -186,16 +186,6 @@ Oid make_guard(Oid table, const char* query_string) {
     return address.objectId;
 }
 
-// All names qualified: the text means the same under any search_path.
-char* qualified_text(Query* query) {
-    const int nest_level = NewGUCNestLevel();
-    set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-                      true, 0, false);
-    char* text = pg_get_querydef(query, false);
-    AtEOXact_GUC(true, nest_level);
-    return text;
-}
-
 // Only a whole stream can be paused.
 void check_is_paused(Oid stream) {
     const CatalogArgument argument = argument_oid(REGCLASSOID, stream);
@@ -248,6 +238,15 @@ bool already_there(const IntoClause* into, bool if_not_exists) {
 }
 
 }  // namespace
+
+char* qualified_text(Query* query) {
+    const int nest_level = NewGUCNestLevel();
+    set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+                      true, 0, false);
+    char* text = pg_get_querydef(query, false);
+    AtEOXact_GUC(true, nest_level);
+    return text;
+}
 
 void create_continuous_table(const IntoClause* into, Query* query, bool if_not_exists,
                              const char* query_string, QueryCompletion* completion) {

@@ -10,6 +10,9 @@ namespace anomaly::pg {
 void create_continuous_table(const IntoClause* into, Query* query, bool if_not_exists,
                              const char* query_string, QueryCompletion* completion);
 
+// The query as SQL, all names qualified: it means the same under any search_path. Scribbles on it.
+char* qualified_text(Query* query);
+
 constexpr const char kGuardTriggerName[] = "anomaly_guard";
 
 }  // namespace anomaly::pg

@@ -372,11 +372,14 @@ TableDefinition* analyze_definition(Query* query) {
     return definition;
 }
 
-TableDefinition* parse_definition(const char* text) {
+Query* parse_query(const char* text) {
     List* statements = pg_parse_query(text);
     RawStmt* statement = linitial_node(RawStmt, statements);
-    Query* query = parse_analyze_fixedparams(statement, text, NULL, 0, NULL);
-    return analyze_definition(query);
+    return parse_analyze_fixedparams(statement, text, NULL, 0, NULL);
+}
+
+TableDefinition* parse_definition(const char* text) {
+    return analyze_definition(parse_query(text));
 }
 
 }  // namespace anomaly::pg

@@ -53,7 +53,8 @@ inline int aggregate_attribute(const TableDefinition* definition, int aggregate)
 // maintained. Everything lives in the current memory context; the query is kept, not copied.
 TableDefinition* analyze_definition(Query* query);
 
-// Parses and analyzes the stored text of a definition, under the settings in force.
+// Parses the stored text of a definition, under the settings in force; the second takes it apart.
+Query* parse_query(const char* text);
 TableDefinition* parse_definition(const char* text);
 
 // The spec that core is given. Expressions that core has no exact program for are left to

@@ -2,21 +2,12 @@
 #include "bridge/property.h"
 
 #include "pg/call.h"
+#include "pg/near_words.h"
 #include "pg/options.h"
 
 namespace anomaly::pg {
 
 namespace {
-
-// Appends the name to the list if it looks like what was meant.
-void add_if_near(StringInfo near, const char* meant, const char* name) {
-    const int meant_size = static_cast<int>(strlen(meant));
-    const int distance_max = 2 + meant_size / 4;
-    const int distance = varstr_levenshtein_less_equal(
-        meant, meant_size, name, static_cast<int>(strlen(name)), 1, 1, 1, distance_max, true);
-    if (distance > distance_max && strstr(name, meant) == NULL) return;
-    appendStringInfo(near, "%s\"%s\"", near->len == 0 ? "" : ", ", name);
-}
 
 bool belongs_to(bridge::OptionClass option_class, Oid catalog) {
     switch (option_class) {
@@ -31,32 +22,69 @@ bool belongs_to(bridge::OptionClass option_class, Oid catalog) {
     return false;
 }
 
-void add_near_options(StringInfo near, const char* meant, Oid catalog) {
-    if (catalog == ForeignTableRelationId) {
-        for (int i = 0; kTableOptions[i] != NULL; i++) add_if_near(near, meant, kTableOptions[i]);
-    } else if (catalog == AttributeRelationId) {
-        for (int i = 0; kColumnOptions[i] != NULL; i++) add_if_near(near, meant, kColumnOptions[i]);
-    } else {
-        for (int32 i = 0; bridge::option_name(i) != NULL; i++) {
-            const char* name = bridge::option_name(i);
-            if (belongs_to(bridge::option_class(name), catalog)) add_if_near(near, meant, name);
-        }
+// The names of all options that may be set there, NULL at the end.
+const char* const* option_names(Oid catalog) {
+    if (catalog == ForeignTableRelationId) return kTableOptions;
+    if (catalog == AttributeRelationId) return kColumnOptions;
+    int32 count = 0;
+    while (bridge::option_name(count) != NULL) count++;
+    const char** names =
+        static_cast<const char**>(palloc0(sizeof(char*) * (static_cast<Size>(count) + 1)));
+    int used = 0;
+    for (int32 i = 0; i < count; i++) {
+        const char* name = bridge::option_name(i);
+        if (belongs_to(bridge::option_class(name), catalog)) names[used++] = name;
     }
+    return names;
 }
 
+// All names, where they are few enough to be read.
 [[noreturn]] void unknown_option(const char* name, Oid catalog) {
-    constexpr Size kShownBytesMax = 64;  // the edit distance takes no longer ones
-    StringInfoData near;
-    initStringInfo(&near);
-    if (strlen(name) <= kShownBytesMax) add_near_options(&near, name, catalog);
+    const char* const* names = option_names(catalog);
+    const char* near = near_words(name, names);
+    const char* hint = NULL;
+    if (catalog != ForeignServerRelationId) {
+        hint = choice_hint(name, names);
+    } else if (near[0] != '\0') {
+        hint = psprintf("Perhaps you meant %s.", near);
+    } else {
+        hint =
+            "It takes properties of librdkafka for security, time limits, fetch sizes and the "
+            "client's name, with _ for the dots.";
+    }
     ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME), errmsg("invalid option \"%s\"", name),
-                    near.len > 0 ? errhint("Perhaps you meant %s.", near.data) : 0));
+                    errhint("%s", hint)));
 }
 
 [[noreturn]] void misplaced_option(const char* name, const char* where) {
     ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
                     errmsg("option \"%s\" does not belong here", name),
                     errhint("Set it on the %s.", where)));
+}
+
+// What was given for a secret is not shown.
+void check_property_value(const char* name, const char* value, Oid catalog) {
+    const bool is_secret = catalog == UserMappingRelationId;
+    const char* hint = NULL;
+    const char* detail = NULL;
+    const char* const* choices = bridge::option_choices(name);
+    if (choices != NULL) {
+        for (int i = 0; choices[i] != NULL; i++) {
+            if (pg_strcasecmp(choices[i], value) == 0) return;
+        }
+        hint = choice_hint(value, choices);
+    } else {
+        const bridge::Status status =
+            bridge::validate_property(bridge::option_property(name), value);
+        if (status.ok()) return;
+        if (status.code != bridge::Code::kInvalidOption) check(status);
+        if (!is_secret) detail = psprintf("%s.", status.text);
+    }
+    ereport(ERROR,
+            (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+             is_secret ? errmsg("invalid value for option \"%s\"", name)
+                       : errmsg("invalid value for option \"%s\": \"%s\"", name, value),
+             detail == NULL ? 0 : errdetail("%s", detail), hint == NULL ? 0 : errhint("%s", hint)));
 }
 
 // Options that are properties of the client library.
@@ -75,7 +103,7 @@ void check_property_option(const char* name, const char* value, Oid catalog) {
                         errdetail("It names a file of the server: only members of the role "
                                   "pg_read_server_files may set it.")));
     }
-    check(bridge::validate_property(bridge::option_property(name), value));
+    check_property_value(name, value, catalog);
 }
 
 void check_option(DefElem* option, Oid catalog) {
@@ -88,6 +116,18 @@ void check_option(DefElem* option, Oid catalog) {
     } else if (catalog != AttributeRelationId || !check_column_option(name, value)) {
         unknown_option(name, catalog);
     }
+}
+
+// Without one the library would take another mechanism than the user thinks.
+void require_mechanism(const List* options) {
+    const char* protocol = find_option(options, "security_protocol");
+    if (protocol == NULL || pg_strncasecmp(protocol, "sasl_", 5) != 0) return;
+    if (find_option(options, "sasl_mechanism") != NULL) return;
+    if (find_option(options, "sasl_mechanisms") != NULL) return;
+    ereport(ERROR,
+            (errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
+             errmsg("option \"sasl_mechanism\" is required for security_protocol \"%s\"", protocol),
+             errhint("%s", choice_hint("", bridge::option_choices("sasl_mechanism")))));
 }
 
 void require_option(const List* options, const char* name, const char* object) {
@@ -103,7 +143,10 @@ ANOMALY_FUNCTION(anomaly_kafka_fdw_validator) {
     const Oid catalog = PG_GETARG_OID(1);
     ListCell* cell;
     foreach (cell, options) check_option(lfirst_node(DefElem, cell), catalog);
-    if (catalog == ForeignServerRelationId) require_option(options, "bootstrap_servers", "server");
+    if (catalog == ForeignServerRelationId) {
+        require_option(options, "bootstrap_servers", "server");
+        require_mechanism(options);
+    }
     if (catalog == ForeignTableRelationId) require_option(options, "topic", "foreign table");
     if (find_option(options, "path") != NULL && find_option(options, "metadata") != NULL) {
         ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME),

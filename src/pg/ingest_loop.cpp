@@ -22,13 +22,15 @@ constexpr int64 kMeetWithinMessages = 100000;
 
 void keep_lost(RunReader* reader, const bridge::PollResult& result) {
     LostRecords* lost = reader->lost;
-    for (int i = 0; i < result.lost_count && lost->count < static_cast<int>(lengthof(lost->ranges));
-         i++) {
-        char* reason = lost->reasons[lost->count];
-        strlcpy(reason, result.lost[i].reason, sizeof(lost->reasons[0]));
-        lost->ranges[lost->count] = result.lost[i];
-        lost->ranges[lost->count].reason = reason;
-        lost->count++;
+    for (int i = 0; i < result.lost_count; i++) {
+        if (lost->count == lost->capacity) {
+            lost->capacity *= 2;
+            lost->ranges = static_cast<bridge::LostRange*>(repalloc(
+                lost->ranges, sizeof(bridge::LostRange) * static_cast<Size>(lost->capacity)));
+        }
+        bridge::LostRange* kept = &lost->ranges[lost->count++];
+        *kept = result.lost[i];
+        kept->reason = MemoryContextStrdup(reader->context, result.lost[i].reason);
         reader->wants_commit = true;
     }
 }

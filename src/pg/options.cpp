@@ -2,6 +2,8 @@
 // never taken and ignored.
 #include "pg/options.h"
 
+#include "pg/contain.h"
+#include "pg/near_words.h"
 #include "pg/stream.h"
 
 namespace anomaly::pg {
@@ -18,6 +20,38 @@ namespace {
     ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                     errmsg("option \"%s\" is not supported yet", name), errdetail("%s", detail),
                     errhint("%s", hint)));
+}
+
+struct Reading {
+    Oid input;
+    const char* value;
+};
+
+void read_value(void* opaque) {
+    const Reading* reading = static_cast<const Reading*>(opaque);
+    OidInputFunctionCall(reading->input, pstrdup(reading->value), InvalidOid, -1);
+}
+
+// A type's input function has words of its own, which do not name the option.
+void require_readable(const char* name, const char* value, Oid input, const char* hint) {
+    Reading reading = {input, value};
+    const bool containable = true;
+    char reason[kReasonBytesMax];
+    if (!contain(read_value, &reading, &containable, reason)) invalid_value(name, value, hint);
+}
+
+void check_interval(const char* name, const char* value) {
+    require_readable(name, value, F_INTERVAL_IN,
+                     "It is an interval such as 10 seconds, 500 ms or 1 day.");
+    parse_interval_option(name, value);
+}
+
+void check_startup(const char* value) {
+    if (value[0] == '{') require_readable("startup", value, F_JSONB_IN, kStartupHint);
+    if (value[0] >= '0' && value[0] <= '9') {
+        require_readable("startup", value, F_TIMESTAMPTZ_IN, kStartupHint);
+    }
+    parse_startup(value);
 }
 
 void check_topic(const char* value) {
@@ -118,7 +152,8 @@ Source parse_metadata(const char* text) {
         ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                         errmsg("metadata \"headers\" is not supported yet")));
     }
-    invalid_value("metadata", text, "Supported are topic, partition, offset, timestamp and key.");
+    static const char* const kNames[] = {"topic", "partition", "offset", "timestamp", "key", NULL};
+    invalid_value("metadata", text, choice_hint(text, kNames));
 }
 
 bool check_table_option(const char* name, const char* value) {
@@ -134,10 +169,10 @@ bool check_table_option(const char* name, const char* value) {
     } else if (strcmp(name, "format") == 0) {
         check_format(value);
     } else if (strcmp(name, "startup") == 0) {
-        parse_startup(value);
+        check_startup(value);
     } else if (strcmp(name, "watermark_delay") == 0 || strcmp(name, "idle_timeout") == 0 ||
                strcmp(name, "max_future") == 0) {
-        parse_interval_option(name, value);
+        check_interval(name, value);
     } else {
         return strcmp(name, "event_time") == 0;  // its column is looked up when it is used
     }

@@ -32,6 +32,10 @@ RunReader* make_reader(StreamRun* run) {
     RunReader* reader = static_cast<RunReader*>(MemoryContextAllocZero(context, sizeof(RunReader)));
     reader->context = context;
     reader->lost = static_cast<LostRecords*>(MemoryContextAllocZero(context, sizeof(LostRecords)));
+    constexpr int kFirstLostRanges = 16;
+    reader->lost->capacity = kFirstLostRanges;
+    reader->lost->ranges = static_cast<bridge::LostRange*>(
+        MemoryContextAlloc(context, sizeof(bridge::LostRange) * kFirstLostRanges));
     reader->last_commit_us = now_us();
     reader->deadline_us = PG_INT64_MAX;
     return reader;
@@ -144,14 +148,13 @@ void wait_out(int64 pause_us) {
 }
 
 // Waits for the broker as long as it takes; only the broker knows where the topic ends.
-const bridge::PartitionEnds* ask_ends(const StreamDefinition* definition, bridge::TopicEnds** ends,
-                                      int32* count) {
+const bridge::PartitionEnds* ask_ends(const StreamDefinition* definition, int64 from_ms,
+                                      bridge::TopicEnds** ends, int32* count) {
     constexpr int64 kLongestPauseUs = 10 * USECS_PER_SEC;
     const bridge::PartitionEnds* partitions = NULL;
     for (int64 pause_us = USECS_PER_SEC / 4;; pause_us = Min(2 * pause_us, kLongestPauseUs)) {
         check(bridge::topic_ends_open(definition->spec.topic, definition->properties,
-                                      definition->property_count, bridge::kNoTimeAsked,
-                                      kTopicQuestionMs, ends));
+                                      definition->property_count, from_ms, kTopicQuestionMs, ends));
         bool done = false;
         bridge::Status status;
         do {
@@ -185,11 +188,13 @@ bool resolve_start(StreamRun* run, RunTable* table) {
         progress.partition_count = startup.partition_count;
     } else {
         int32 count = 0;
-        const bridge::PartitionEnds* found = ask_ends(run->definition, &ends, &count);
+        const bool at_time = startup.kind == StartupKind::kTime;
+        const bridge::PartitionEnds* found = ask_ends(
+            run->definition, at_time ? startup.from_ms : bridge::kNoTimeAsked, &ends, &count);
         partitions = static_cast<PartitionProgress*>(MemoryContextAllocZero(
             run->context, sizeof(PartitionProgress) * static_cast<Size>(count + 1)));
         for (int i = 0; i < count; i++) {
-            partitions[i] = start_at(found[i].partition, found[i].high);
+            partitions[i] = start_at(found[i].partition, at_time ? found[i].from : found[i].high);
         }
         bridge::topic_ends_close(ends);
         progress.partitions = partitions;

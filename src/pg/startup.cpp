@@ -6,11 +6,9 @@ namespace anomaly::pg {
 namespace {
 
 [[noreturn]] void invalid_startup(const char* text) {
-    ereport(ERROR,
-            (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-             errmsg("invalid value for option \"startup\": \"%s\"", text),
-             errhint("It is earliest, latest, a timestamp such as 2026-01-31 12:00:00+00, or the "
-                     "first offset of each partition such as {\"0\": 12, \"1\": 5}.")));
+    ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+                    errmsg("invalid value for option \"startup\": \"%s\"", text),
+                    errhint("%s", kStartupHint)));
 }
 
 bool is_number(const char* text, int size) {
@@ -58,6 +56,16 @@ Startup parse_offsets(const char* text) {
     return startup;
 }
 
+// Kafka's timestamps are whole milliseconds: the first that is not before the time.
+int64 parse_time(const char* text) {
+    constexpr int64 kEpochMs =
+        static_cast<int64>(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000;
+    const TimestampTz time = DatumGetTimestampTz(DirectFunctionCall3(
+        timestamptz_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+    if (TIMESTAMP_NOT_FINITE(time)) invalid_startup(text);
+    return (time + (time > 0 ? 999 : 0)) / 1000 + kEpochMs;
+}
+
 }  // namespace
 
 Startup parse_startup(const char* text) {
@@ -72,9 +80,9 @@ Startup parse_startup(const char* text) {
     }
     if (text[0] == '{') return parse_offsets(text);
     if (text[0] < '0' || text[0] > '9') invalid_startup(text);
-    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                    errmsg("startup at a time is not supported yet"),
-                    errhint("Give the offsets: startup '{\"0\": 1200, \"1\": 1180}'.")));
+    startup.kind = StartupKind::kTime;
+    startup.from_ms = parse_time(text);
+    return startup;
 }
 
 }  // namespace anomaly::pg

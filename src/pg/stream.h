@@ -14,12 +14,14 @@ enum class StartupKind : uint8_t {
     kEarliest,
     kLatest,   // the ends of the topic, to be resolved once and stored
     kOffsets,  // `partitions`; others from their beginning
+    kTime,     // the first message at or after from_ms, to be resolved once and stored
 };
 
 struct Startup {
     StartupKind kind;
     const PartitionProgress* partitions;
     int partition_count;
+    int64 from_ms;  // kTime: since 1970
 };
 
 struct StreamDefinition {
@@ -50,8 +52,11 @@ void require_stream(Oid relation);
 // Is the expression the stream's event_time column?
 bool is_event_time_column(Oid stream, Index stream_varno, const Node* expr);
 
-// A startup position as the option gives it: earliest, latest, or a
-// JSON object of partitions and offsets such as '{"0": 12, "1": 5}'. Raises an error.
+// A startup position as the option gives it: earliest, latest, a timestamp, or a JSON object of
+// partitions and offsets such as '{"0": 12, "1": 5}'. Raises an error.
 Startup parse_startup(const char* text);
+constexpr const char kStartupHint[] =
+    "It is earliest, latest, a timestamp such as 2026-01-31 12:00:00+00, or the first offset of "
+    "each partition such as {\"0\": 12, \"1\": 5}.";
 
 }  // namespace anomaly::pg

@@ -33,9 +33,9 @@ struct RunTable {
 
 // Ranges that were gone, kept from the poll that saw them to the next commit.
 struct LostRecords {
-    bridge::LostRange ranges[64];
-    char reasons[64][160];
+    bridge::LostRange* ranges;  // each with a reason of its own
     int count;
+    int capacity;
 };
 
 struct RunReader {

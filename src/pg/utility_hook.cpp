@@ -5,6 +5,7 @@
 #include "pg/database_hold.h"
 #include "pg/rule_dependency.h"
 #include "pg/shmem.h"
+#include "pg/stream_ddl.h"
 #include "pg/wake.h"
 #include "pg/worker_session.h"
 
@@ -74,9 +75,12 @@ void run(const Call& call) {
             break;
     }
     RuleRename rename = {};
+    StreamStatement stream = {};
     const bool renames = begin_rule_rename(statement, &rename);
+    const bool alters_stream = begin_stream_statement(statement, &stream);
     pass_on(call);
     if (renames) end_rule_rename(rename);
+    if (alters_stream) end_stream_statement(&stream);
 }
 
 void process_utility(PlannedStmt* statement, const char* query_string, bool read_only_tree,

@@ -115,6 +115,14 @@ like($error, qr/WARNING:  skipped 2 messages of stream public\.places_in/, 'one 
 is(() = $error =~ /WARNING/g, 1, 'one');
 is(sql('SELECT DISTINCT kafka_topic FROM places_in'), 'places', 'the topic');
 
+# ---- a stream that starts at a time ----
+sql("CREATE FOREIGN TABLE later_in ($columns) SERVER message_queue OPTIONS (topic 'places',"
+      . " startup '" . sql("SET TimeZone = 'UTC'; SELECT " . $at->(59.9995)) . "');"
+      . ' CREATE TABLE later WITH (anomaly.continuous) AS SELECT n, p, o FROM later_in');
+wait_until($node, 'SELECT count(*) FROM later', 300, 'a table that starts at a time');
+same_rows($node, 'SELECT * FROM later',
+    'SELECT n, p, o FROM places_plain WHERE t >= ' . $at->(60), 'has what came from then on');
+
 # ---- what is wrong ----
 sql("CREATE FOREIGN TABLE missing_in (a int) SERVER message_queue OPTIONS (topic 'missing')");
 ($rc, $out, $error) = $node->psql('postgres', "\\set VERBOSITY verbose\nSELECT * FROM missing_in");
