@@ -9,8 +9,6 @@ namespace anomaly::pg {
 
 namespace {
 
-constexpr int64 kNotifyIntervalUs = 100000;
-
 // The id is made of what has happened, so that a repeat has the same. The first event of a finding
 // has the finding's.
 Plan insert_events = {

@@ -10,6 +10,7 @@
 #include "pg/start_mark.h"
 #include "pg/stream_run.h"
 #include "pg/wait.h"
+#include "pg/worker_session.h"
 
 namespace anomaly::pg {
 
@@ -261,6 +262,7 @@ bool run_until_reload(StreamRun* run) {
     if (!open_readers(run)) return false;
     for (;;) {
         CHECK_FOR_INTERRUPTS();
+        reload_configuration_if_asked();
         if (take_reload_request()) return store_figures(run);
         bool busy = false;
         if (!work(run, &busy)) return false;
