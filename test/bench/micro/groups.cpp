@@ -1,0 +1,86 @@
+// The groups of a table: finding the group of a row, and a commit's checkpoint. Argument: groups.
+#include <benchmark/benchmark.h>
+
+#include "core/checkpoint.h"
+#include "core/group_store.h"
+#include "inputs.h"
+
+namespace anomaly::bench {
+namespace {
+
+std::vector<std::unique_ptr<Aggregate>> two_aggregates() {
+    std::vector<std::unique_ptr<Aggregate>> out;
+    out.push_back(make_aggregate(AggregateKind::kAvg, Type::kFloat8));
+    out.push_back(make_aggregate(AggregateKind::kMax, Type::kFloat8));
+    return out;
+}
+
+struct Series {
+    explicit Series(int64_t groups) : names(Type::kText), usage(Type::kFloat8) {
+        names.assign_nulls(kBatchRows);
+        usage.assign_nulls(kBatchRows);
+        for (int64_t g = 0; g < groups; g++) texts.push_back("series" + std::to_string(g));
+    }
+    // The batch's rows: groups in an order that no cache foresees.
+    void fill() {
+        for (int32_t row = 0; row < kBatchRows; row++) {
+            state = state * 6364136223846793005u + 1442695040888963407u;
+            names.set_text(row, texts[(state >> 33) % texts.size()]);
+            usage.set_float(row, static_cast<double>(row));
+        }
+    }
+    std::vector<std::string> texts;
+    uint64_t state = 1;
+    Column names;
+    Column usage;
+};
+
+void fold(GroupStore& store, const Series& series) {
+    const std::vector<const Column*> keys = {&series.names};
+    std::vector<uint32_t> slots;
+    std::vector<int32_t> rows;
+    for (int32_t row = 0; row < kBatchRows; row++) {
+        slots.push_back(store.touch(0, keys, row));
+        rows.push_back(row);
+    }
+    for (size_t a = 0; a < 2; a++) store.aggregate(a).update(slots, rows, &series.usage);
+}
+
+void update_groups(benchmark::State& state) {
+    GroupStore store({Type::kText}, two_aggregates());
+    Series series(state.range(0));
+    for (auto _ : state) {
+        state.PauseTiming();
+        series.fill();
+        store.clear_changed();
+        state.ResumeTiming();
+        fold(store, series);
+    }
+    state.SetItemsProcessed(state.iterations() * kBatchRows);
+    state.counters["bytes_per_group"] = static_cast<double>(store.memory_bytes()) /
+                                        static_cast<double>(store.groups().size());
+}
+BENCHMARK(update_groups)->Arg(35)->Arg(35000)->Arg(1000000)->Unit(benchmark::kMillisecond);
+
+void write_checkpoint(benchmark::State& state) {
+    GroupStore store({Type::kText}, two_aggregates());
+    Series series(state.range(0));
+    for (int64_t i = 0; i * kBatchRows < 4 * state.range(0); i++) {
+        series.fill();
+        fold(store, series);
+    }
+    ByteWriter bytes;
+    for (auto _ : state) {
+        bytes.clear();
+        write_delta(store, store.changed(), 0, bytes);
+        benchmark::DoNotOptimize(bytes.view().data());
+    }
+    const auto groups = static_cast<int64_t>(store.changed().size());
+    state.SetItemsProcessed(state.iterations() * groups);
+    state.counters["bytes_per_group"] =
+        static_cast<double>(bytes.size()) / static_cast<double>(groups);
+}
+BENCHMARK(write_checkpoint)->Arg(35)->Arg(35000)->Unit(benchmark::kMicrosecond);
+
+}  // namespace
+}  // namespace anomaly::bench
