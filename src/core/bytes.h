@@ -14,6 +14,7 @@ class ByteWriter {
     void fixed32(uint32_t value) { fixed(value, 4); }
     void fixed64(uint64_t value) { fixed(value, 8); }
     void varint(uint64_t value) {
+        if (value < 0x80) return byte(static_cast<uint8_t>(value));
         for (; value >= 0x80; value >>= 7) byte(static_cast<uint8_t>(value | 0x80));
         byte(static_cast<uint8_t>(value));
     }
@@ -34,7 +35,9 @@ class ByteWriter {
 
   private:
     void fixed(uint64_t value, int size) {
-        for (int i = 0; i < size; i++, value >>= 8) byte(static_cast<uint8_t>(value));
+        char bytes[8];
+        for (int i = 0; i < size; i++, value >>= 8) bytes[i] = static_cast<char>(value);
+        bytes_.append(bytes, static_cast<size_t>(size));
     }
     std::string bytes_;
 };

@@ -1,6 +1,7 @@
 #include "core/pipeline.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/column_copy.h"
 #include "core/event_time.h"
@@ -100,6 +101,7 @@ void Pipeline::begin(const MessageBatch& batch, int64_t now_us) {
     waiting_.clear();
     decoder_->decode(batch, arena_, columns_, rows_);
     rejected_.assign(static_cast<size_t>(rows_.size()), 0);
+    any_rejected_ = false;
     phase_ = Phase::kDecode;
     for (int32_t row = 0; row < rows_.size(); row++) {
         const RowState& state = rows_.state(row);
@@ -162,6 +164,7 @@ void Pipeline::reject(int32_t row, std::string_view reason) {
         return;
     }
     if (rejected_[static_cast<size_t>(row)] != 0) return;
+    any_rejected_ = true;
     for (int32_t r = rows_.first_of_message(row); r < rows_.end_of_message(row); r++) {
         rejected_[static_cast<size_t>(r)] = 1;
     }
@@ -171,6 +174,7 @@ void Pipeline::reject(int32_t row, std::string_view reason) {
 
 void Pipeline::take_answers() {
     waiting_.clear();
+    if (!std::exchange(any_rejected_, false)) return;
     std::erase_if(good_rows_,
                   [&](int32_t row) { return rejected_[static_cast<size_t>(row)] != 0; });
 }
@@ -194,9 +198,10 @@ void Pipeline::evaluate_generated() {
     Expression& expression = stream_[index_].generated;
     Column value(expression.type);
     if (expression.program) {
-        expression.program->evaluate(columns_, rows_.size(), value, unsure_);
-        std::copy_if(good_rows_.begin(), good_rows_.end(), std::back_inserter(waiting_),
-                     [&](int32_t row) { return unsure_[static_cast<size_t>(row)] != 0; });
+        if (expression.program->evaluate(columns_, rows_.size(), value, unsure_)) {
+            std::copy_if(good_rows_.begin(), good_rows_.end(), std::back_inserter(waiting_),
+                         [&](int32_t row) { return unsure_[static_cast<size_t>(row)] != 0; });
+        }
     } else {
         value.assign_nulls(rows_.size());
         waiting_ = good_rows_;

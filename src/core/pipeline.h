@@ -134,6 +134,7 @@ class Pipeline {
     std::vector<Column> columns_;
     std::vector<int32_t> waiting_;
     std::vector<uint8_t> rejected_;
+    bool any_rejected_ = false;  // since good_rows_ was last rid of them
     std::vector<uint8_t> unsure_;
     std::vector<int32_t> good_rows_;
 };

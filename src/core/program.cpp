@@ -83,7 +83,7 @@ void Program::evaluate_node(const std::vector<Column>& columns, size_t index, si
     program::evaluate_new_text(node, a, b, c, row_count, out, arena_);
 }
 
-void Program::evaluate(const std::vector<Column>& columns, int32_t row_count, Column& result,
+bool Program::evaluate(const std::vector<Column>& columns, int32_t row_count, Column& result,
                        std::vector<uint8_t>& unsure) {
     auto n = static_cast<size_t>(row_count);
     arena_.reset();
@@ -92,15 +92,20 @@ void Program::evaluate(const std::vector<Column>& columns, int32_t row_count, Co
     size_t width = width_of(type_);
     result.type = type_;
     result.cells.assign(cells_[root], cells_[root] + n * width);
-    result.nulls.resize(n);
-    unsure.resize(n);
+    const uint8_t* states = states_[root];
+    uint8_t any = 0;
+    for (size_t i = 0; i < n; i++) any |= states[i];
+    result.nulls.assign(n, 0);
+    unsure.assign(n, 0);
+    if (any == 0) return false;
     for (size_t i = 0; i < n; i++) {
-        uint8_t state = states_[root][i];
+        uint8_t state = states[i];
         unsure[i] = (state & program::kUnsure) != 0 ? 1 : 0;
         result.nulls[i] = state != 0 ? 1 : 0;
         if (state == 0) continue;
         for (size_t c = 0; c < width; c++) result.cells[i * width + c] = 0;
     }
+    return (any & program::kUnsure) != 0;
 }
 
 }  // namespace anomaly

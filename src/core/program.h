@@ -20,8 +20,8 @@ class Program {
     // expression names hold at least so many rows. result gets the program's type and row_count
     // rows; unsure is 1 for a row that PostgreSQL has to evaluate (result is NULL there), else 0.
     // Texts of the result point where the columns' do, or into the program, which keeps them until
-    // the next evaluation. Throws std::bad_alloc.
-    void evaluate(const std::vector<Column>& columns, int32_t row_count, Column& result,
+    // the next evaluation. Throws std::bad_alloc. True: some row is unsure.
+    bool evaluate(const std::vector<Column>& columns, int32_t row_count, Column& result,
                   std::vector<uint8_t>& unsure);
 
     Type type() const { return type_; }

@@ -1,6 +1,7 @@
 #include "core/table_batch.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/column_copy.h"
 
@@ -58,7 +59,7 @@ void TableBatch::evaluate(const std::vector<Column>& columns) {
         waiting_ = chosen_;
         return;
     }
-    expression.program->evaluate(columns, rows_->size(), value, unsure_);
+    if (!expression.program->evaluate(columns, rows_->size(), value, unsure_)) return;
     std::copy_if(chosen_.begin(), chosen_.end(), std::back_inserter(waiting_),
                  [&](int32_t row) { return unsure_[static_cast<size_t>(row)] != 0; });
 }
@@ -69,6 +70,7 @@ void TableBatch::put_value(int32_t row, const uint64_t* cells, Arena& arena) {
 
 void TableBatch::reject(int32_t row, std::string_view reason) {
     if (rejected_[static_cast<size_t>(row)] != 0) return;
+    any_rejected_ = true;
     for (int32_t r = rows_->first_of_message(row); r < rows_->end_of_message(row); r++) {
         rejected_[static_cast<size_t>(r)] = 1;
     }
@@ -76,7 +78,10 @@ void TableBatch::reject(int32_t row, std::string_view reason) {
 }
 
 void TableBatch::finish() {
-    std::erase_if(selected_, [&](int32_t row) { return rejected_[static_cast<size_t>(row)] != 0; });
+    if (std::exchange(any_rejected_, false)) {
+        std::erase_if(selected_,
+                      [&](int32_t row) { return rejected_[static_cast<size_t>(row)] != 0; });
+    }
     if (expression_ == 0) select_by_where();
 }
 

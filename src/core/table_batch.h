@@ -49,6 +49,7 @@ class TableBatch {
     std::vector<int32_t> chosen_;   // rows whose value the expression is wanted for
     std::vector<int32_t> waiting_;  // of these
     std::vector<uint8_t> rejected_;
+    bool any_rejected_ = false;  // since selected_ was last rid of them
     std::vector<uint8_t> unsure_;
     std::vector<Column> values_;  // by expression
 };

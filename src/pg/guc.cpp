@@ -20,7 +20,7 @@ void define_int(const char* name, const char* what, const char* more, int* varia
 
 void define_batch_settings() {
     define_int("anomaly.batch_rows", "Messages in a batch, at most.",
-               "A batch is what is decoded and evaluated at once.", &settings.batch_rows, 32768, 1,
+               "A batch is what is decoded and evaluated at once.", &settings.batch_rows, 8192, 1,
                1000000, PGC_SIGHUP, 0);
     define_int("anomaly.batch_bytes", "Size of a batch, about.",
                "A single larger message still is a batch.", &settings.batch_kb, 16 * 1024, 64,

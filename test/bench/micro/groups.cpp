@@ -57,8 +57,8 @@ void update_groups(benchmark::State& state) {
         fold(store, series);
     }
     state.SetItemsProcessed(state.iterations() * kBatchRows);
-    state.counters["bytes_per_group"] = static_cast<double>(store.memory_bytes()) /
-                                        static_cast<double>(store.groups().size());
+    state.counters["bytes_per_group"] =
+        static_cast<double>(store.memory_bytes()) / static_cast<double>(store.groups().size());
 }
 BENCHMARK(update_groups)->Arg(35)->Arg(35000)->Arg(1000000)->Unit(benchmark::kMillisecond);
 

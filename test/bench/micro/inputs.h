@@ -11,7 +11,7 @@
 
 namespace anomaly::bench {
 
-constexpr int32_t kBatchRows = 32768;
+constexpr int32_t kBatchRows = 8192;
 constexpr int64_t kFirstMs = 1700000000000;
 constexpr int64_t kNowUs = int64_t{800000000} * 1000000;
 
