@@ -1,14 +1,20 @@
 #!/usr/bin/env perl
-# report.pl FILE: a table of medians, spread and ratios. Each line of the file is one run:
-# contender, messages, seconds, CPU seconds, peak memory in kB, separated by tabs.
+# report.pl DIR MESSAGES MACHINE [DOCS]: a table of medians, spread and ratios of DIR/figures (each
+# line a run: contender, messages, seconds, CPU seconds, peak memory in kB) and one of the goals
+# beside DIR/results (goal, what, figure, unit, least or most, the goal). With DOCS also as
+# DOCS/performance.md, with a plot.
 use strict;
 use warnings;
 
 my %label = (
-    raw => 'librdkafka, consume and drop',
+    raw => 'librdkafka, consume and drop: the limit',
     anomaly => 'anomaly, committed in PostgreSQL',
+    'flink-warm' => 'Flink SQL, warm',
+    'flink-cold' => 'Flink SQL, from a cold start',
     plain => 'plain PostgreSQL, COPY and SELECT',
 );
+my %goal = (raw => [ P1 => 0.8 ], 'flink-warm' => [ P2 => 3.5 ], 'flink-cold' => [ P2 => 6 ],
+    plain => [ P2 => 20 ]);
 
 sub median
 {
@@ -26,16 +32,24 @@ sub grouped
     return scalar reverse $text;
 }
 
-my (%runs, @order);
-while (<>)
+sub rows_of
 {
-    chomp;
-    my ($name, $messages, $seconds, $cpu, $peak) = split /\t/;
-    push @order, $name unless $runs{$name};
-    push @{ $runs{$name} },
-      { rate => $messages / $seconds, seconds => $seconds, cpu => $cpu, peak => $peak };
+    my ($file) = @_;
+    open(my $in, '<', $file) or return;
+    my @rows = map { chomp; [ split /\t/ ] } <$in>;
+    close($in);
+    return @rows;
 }
 
+my ($dir, $messages, $machine, $docs) = @ARGV;
+my (%runs, @order);
+for (rows_of("$dir/figures"))
+{
+    my ($name, $count, $seconds, $cpu, $peak) = @$_;
+    push @order, $name unless $runs{$name};
+    push @{ $runs{$name} },
+      { rate => $count / $seconds, seconds => $seconds, cpu => $cpu, peak => $peak };
+}
 my %median;
 for my $name (@order)
 {
@@ -45,21 +59,99 @@ for my $name (@order)
     }
 }
 
-print "| what | runs | messages/s | from, to | seconds | CPU s | peak MB |\n";
-print "|---|---|---|---|---|---|---|\n";
-for my $name (@order)
+sub throughput_table
 {
-    my @rates = sort { $a <=> $b } map { $_->{rate} } @{ $runs{$name} };
-    printf "| %s | %d | %s | %s, %s | %.2f | %.2f | %.0f |\n", $label{$name}, scalar @rates,
-      grouped($median{$name}{rate}), grouped($rates[0]), grouped($rates[-1]),
-      @{ $median{$name} }{qw(seconds cpu)}, $median{$name}{peak} / 1024;
+    my $out = "| what | runs | messages/s | from, to | seconds | CPU s | peak MB |\n"
+      . "|---|---|---|---|---|---|---|\n";
+    for my $name (sort { $median{$b}{rate} <=> $median{$a}{rate} } @order)
+    {
+        my @rates = sort { $a <=> $b } map { $_->{rate} } @{ $runs{$name} };
+        $out .= sprintf "| %s | %d | %s | %s, %s | %.2f | %.2f | %.0f |\n", $label{$name},
+          scalar @rates, grouped($median{$name}{rate}), grouped($rates[0]), grouped($rates[-1]),
+          @{ $median{$name} }{qw(seconds cpu)}, $median{$name}{peak} / 1024;
+    }
+    return $out;
 }
-print "\n";
-for my $other (grep { $_ ne 'anomaly' && $runs{anomaly} } @order)
+
+# Goals as they came out: number, what, figure, goal.
+sub outcomes
 {
-    # Runs of the same round are neighbours: their ratio feels the machine's mood least.
-    my @ratios = sort { $a <=> $b }
-      map { $runs{anomaly}[$_]{rate} / $runs{$other}[$_]{rate} } 0 .. $#{ $runs{$other} };
-    printf "anomaly / %s: %.2f (%.2f to %.2f), rounds compared one by one\n", $label{$other},
-      median(@ratios), $ratios[0], $ratios[-1];
+    my @out;
+    for my $other (grep { $goal{$_} && $runs{anomaly} } @order)
+    {
+        my ($number, $least) = @{ $goal{$other} };
+        push @out, [ $number, "anomaly / $label{$other}",
+            $median{anomaly}{rate} / $median{$other}{rate}, '', 'least', $least ];
+    }
+    return sort { $a->[0] cmp $b->[0] } @out, rows_of("$dir/results");
 }
+
+sub goal_table
+{
+    my $out = "| goal | what | figure | wanted | |\n|---|---|---|---|---|\n";
+    for (outcomes())
+    {
+        my ($number, $what, $figure, $unit, $sense, $wanted) = @$_;
+        my $met = $sense eq 'least' ? $figure >= $wanted : $figure <= $wanted;
+        $out .= sprintf "| %s | %s | %.4g%s | at %s %s | %s |\n", $number, $what, $figure,
+          $unit eq '' ? '' : " $unit", $sense, $wanted, $met ? 'met' : '**missed**';
+    }
+    return $out;
+}
+
+# Bars of messages a second.
+sub plot
+{
+    my ($bar, $left, $width) = (28, 270, 420);
+    my @names = sort { $median{$b}{rate} <=> $median{$a}{rate} } @order;
+    my $most = $median{ $names[0] }{rate};
+    my $height = @names * $bar + 30;
+    my $out = qq(<svg xmlns="http://www.w3.org/2000/svg" width="800" height="$height" )
+      . qq(font-family="sans-serif" font-size="13">\n)
+      . qq(<rect width="100%" height="100%" fill="white"/>\n);
+    for my $i (0 .. $#names)
+    {
+        my $name = $names[$i];
+        my $long = $width * $median{$name}{rate} / $most;
+        my $y = 15 + $i * $bar;
+        my $colour = $name eq 'anomaly' ? '#336791' : '#b0b8c0';
+        $out .= sprintf qq(<text x="%d" y="%d" text-anchor="end">%s</text>\n), $left - 8,
+          $y + 15, $label{$name};
+        $out .= sprintf qq(<rect x="%d" y="%d" width="%.1f" height="%d" fill="%s"/>\n), $left, $y,
+          $long, $bar - 8, $colour;
+        $out .= sprintf qq(<text x="%.1f" y="%d">%s/s</text>\n), $left + $long + 6, $y + 15,
+          grouped($median{$name}{rate});
+    }
+    return "$out</svg>\n";
+}
+
+sub write_file
+{
+    my ($file, $text) = @_;
+    open(my $out, '>', $file) or die "$file: $!\n";
+    print {$out} $text;
+    close($out) or die "$file: $!\n";
+    return;
+}
+
+my $throughput = @order ? throughput_table() . "\n" : '';
+print $throughput, goal_table();
+exit unless $docs;
+my $count = grouped($messages);
+write_file("$docs/performance.svg", plot());
+write_file("$docs/performance.md", <<"END");
+# How fast, beside what
+
+Everything here is the output of `test/bench/run.sh`, which overwrites this file; what each
+contender and each part does is in `test/bench/README.md`. The query is the README's: average and
+maximum of 35 series in windows of 30 seconds, over $count messages in four partitions of a real
+Apache Kafka on the same machine. Figures are medians; ratios are what carries over to another
+machine.
+
+$machine
+
+![messages a second](performance.svg)
+
+$throughput
+@{[ goal_table() ]}
+END

@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# The way from a Kafka topic to a windowed table, beside the limit and plain PostgreSQL:
+# The way from a Kafka topic to a windowed table, beside the limit and the peers, and what else was
+# promised of speed:
 #
-#   test/bench/run.sh [--messages N] [--rounds N] [--only "raw anomaly plain"]
+#   test/bench/run.sh [--messages N] [--rounds N] [--only "raw anomaly flink plain"]
+#                     [--alerts N] [PART ...]
 #
-# Messages (2 million by default) go to one topic of four partitions in a real Apache Kafka; then
-# the contenders read them in turn, in rounds. Prints a table of medians, spread and ratios, checks
-# the rows that came out, and measures nothing else: it is no test, no figure makes it fail.
+# PART: throughput latency cardinality recovery tables idle evaluator; without one, all of them, and
+# the results go to docs/performance.md with a plot. Messages (3 million by default) go to a topic
+# of four partitions in a real Apache Kafka. Checks the rows that came out, and measures nothing
+# else: it is no test, no figure makes it fail.
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR
@@ -13,10 +16,14 @@ source "$(dirname "${BASH_SOURCE[0]}")/../../tools/common.sh"
 source "$root_dir/tools/packages.sh"
 source "$root_dir/tools/server.sh"
 source "$root_dir/tools/kafka.sh"
+source "$root_dir/test/bench/contenders.sh"
+source "$root_dir/test/bench/parts.sh"
 
-messages=2000000
+messages=3000000
 rounds=5
-contenders="raw anomaly plain"
+latency_seconds=60
+contenders="raw anomaly flink plain"
+all_parts="throughput latency cardinality recovery tables idle evaluator"
 topic=bench
 work_dir=
 
@@ -52,78 +59,20 @@ free_ports() {
     done
 }
 
-# CPU time in clock ticks that all processes of the cluster have used. Those that ended are in the
-# postmaster's account, so it is read before and after its children: until none has ended between.
-cluster_ticks() {
-    local postmaster before children child
-    postmaster=$(head -n 1 "$work_dir/bench/postmaster.pid")
-    while :; do
-        before=$(cpu_ticks 14 "$postmaster")
-        children=$(cpu_ticks 12 "$postmaster")
-        for child in $(pgrep -P "$postmaster"); do
-            children=$((children + $(cpu_ticks 12 "$child")))
-        done
-        if [[ $(cpu_ticks 14 "$postmaster") == "$before" ]]; then break; fi
-    done
-    echo $((before + children))
-}
-
-# cpu_ticks FIELD PID: user and system time, the numbers from that field behind the name on.
-cpu_ticks() {
-    { cat "/proc/$2/stat" 2>/dev/null || echo "0 () $(printf '0 %.0s' {1..15})"; } |
-        awk -v at="$1" '{ sub(/^.*\) /, ""); split($0, f, " "); print f[at] + f[at + 1] }'
-}
-
-seconds_since() {
-    awk -v ticks="$(($(cluster_ticks) - $1))" -v hertz="$(getconf CLK_TCK)" \
-        'BEGIN { printf "%.2f\n", ticks / hertz }'
-}
-
-# ---- the contenders: each prints messages, seconds, CPU seconds and peak memory in kB ----
-
-run_raw() { as_runner "$work_dir/bin/consume" "$bootstrap" "$topic"; }
-
-run_anomaly() {
-    local before figures worker peak cpu verdict
-    before=$(cluster_ticks)
-    figures=$(psql_bench -f "$work_dir/script/extension.sql")
-    cpu=$(seconds_since "$before")
-    worker=$(psql_bench -c "SELECT pid FROM pg_stat_activity
-        WHERE backend_type ~ 'anomaly.*stream worker'")
-    peak=$(awk '$1 == "VmHWM:" { print $2 }' "/proc/$worker/status")
-    verdict=$(psql_bench -f "$work_dir/script/check.sql")
-    if [[ $verdict != equal || ${figures%%$'\t'*} != "$messages" ]]; then
-        echo "cpu_agg is wrong: $verdict; messages and seconds: $figures" >&2
-        return 1
-    fi
-    psql_bench -c "DROP TABLE cpu_agg" -c "DROP FOREIGN TABLE cpu_in"
-    printf '%s\t%s\t%s\n' "$figures" "$cpu" "$peak"
-}
-
-run_plain() {
-    local before figures cpu
-    psql_bench -c "TRUNCATE expected"
-    before=$(cluster_ticks)
-    figures=$(psql_bench -v file="$work_dir/messages" -f "$work_dir/script/plain.sql")
-    cpu=$(seconds_since "$before")
-    awk -F '\t' -v OFS='\t' -v cpu="$cpu" '{ print $1, $2, cpu, $3 }' <<<"$figures"
-}
-
-# ---- ----
-
 prepare() {
     say "packages"
     need_packages test
     say "build"
     build_extension
-    build_native release consume generate
+    build_native release consume generate latency
     make_work_dir
     trap clean_up EXIT
     trap 'exit 130' INT TERM
     install_private
     kafka_libraries
     mkdir -p "$work_dir/bin" "$work_dir/script"
-    cp "$root_dir"/build/release/{consume,generate} "$work_dir/bin"
+    cp "$root_dir"/build/release/{consume,generate,latency} "$work_dir/bin"
+    if [[ $parts == *throughput* && $contenders == *flink* ]]; then prepare_flink; fi
     cp "$root_dir"/test/kafka/{real_kafka.sh,log4j.properties} "$root_dir"/test/bench/sql/*.sql \
         "$work_dir/script"
     start_cluster bench "max_worker_processes = 20" "shared_buffers = 512MB" "max_wal_size = 4GB"
@@ -144,33 +93,74 @@ fill_topic() {
     run_plain >/dev/null
 }
 
-compare() {
-    local round contender figures
-    say "$rounds rounds of: $contenders"
+# The peers take long, and do not change: they take part in every second round.
+takes_part() {
+    case $1 in
+        flink | plain) (($2 % 2 == 1)) ;;
+    esac
+}
+
+# run_contender NAME: appends its lines to the figures.
+run_contender() {
+    local figures
+    figures=$("run_$1")
+    if [[ $1 == flink ]]; then
+        figures=$(awk -v OFS='\t' '{ print (NR == 1 ? "flink-cold" : "flink-warm"), $0 }' \
+            <<<"$figures")
+    else
+        figures=$(printf '%s\t%s' "$1" "$figures")
+    fi
+    echo "$figures" | tee -a "$work_dir/figures" | sed "s/^/   $round /"
+}
+
+part_throughput() {
+    local contender round
     for ((round = 1; round <= rounds; round++)); do
         for contender in $contenders; do
-            figures=$("run_$contender")
-            note "$round $contender $figures"
-            printf '%s\t%s\n' "$contender" "$figures" >>"$work_dir/figures"
+            if takes_part "$contender" "$round"; then run_contender "$contender"; fi
         done
     done
-    say "result"
-    perl "$root_dir/test/bench/report.pl" "$work_dir/figures"
+}
+
+# machine: what the figures were measured on.
+machine() {
+    local memory
+    memory=$(awk '$1 == "MemTotal:" { printf "%.0f", $2 / 1048576 }' /proc/meminfo)
+    echo "$(nproc) x $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $memory GB," \
+        "$(. /etc/os-release && echo "$PRETTY_NAME"), $("$pg_config" --version), librdkafka" \
+        "$(dpkg-query -W -f '${Version}' librdkafka-dev), $(java -version 2>&1 | head -n 1)"
 }
 
 main() {
+    local part asked=
     while [[ $# -gt 0 ]]; do
         case $1 in
             --messages) messages=${2:?--messages wants a number} ;;
             --rounds) rounds=${2:?--rounds wants a number} ;;
+            --alerts) latency_seconds=${2:?--alerts wants a number} ;;
             --only) contenders=${2:?--only wants contenders} ;;
-            *) die "there is no option $1" "the head of test/bench/run.sh lists all" ;;
+            -*) die "there is no option $1" "the head of test/bench/run.sh lists all" ;;
+            *)
+                [[ " $all_parts " == *" $1 "* ]] || die "there is no part $1" "parts: $all_parts"
+                asked+=" $1"
+                shift
+                continue
+                ;;
         esac
         shift 2
     done
+    parts=${asked:-$all_parts}
     prepare
     fill_topic
-    compare
+    touch "$work_dir/figures" "$work_dir/results"
+    for part in $parts; do
+        say "$part"
+        "part_$part"
+    done
+    say "result"
+    local write=()
+    if [[ -z $asked ]]; then write=("$root_dir/docs"); fi
+    perl "$root_dir/test/bench/report.pl" "$work_dir" "$messages" "$(machine)" "${write[@]}"
 }
 
 main "$@"

@@ -1,0 +1,219 @@
+# shellcheck shell=bash
+# Sourced by run.sh: what is measured beside the throughput, each a function part_NAME. Results go
+# to `result`: the goal's number, what, the figure, its unit, "least" or "most", the goal.
+
+result() {
+    local IFS=$'\t'
+    echo "$*" >>"$work_dir/results"
+    note "$1 $2: $3 $4 (goal: at $5 $6)"
+}
+
+# seconds_of COMMAND ...: runs it; the time it took is in $took.
+seconds_of() {
+    local begun=$EPOCHREALTIME
+    "$@"
+    took=$(awk -v a="$begun" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.3f", b - a }')
+}
+
+quotient() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.4g", a / b }'; }
+
+# make_stream NAME TOPIC [OPTION ...], with the seed's columns.
+make_stream() {
+    local name=$1 of=$2 option more=
+    shift 2
+    for option in "$@"; do more+=", $option"; done
+    psql_bench -c "CREATE FOREIGN TABLE $name (hostname text, cpu text, usage float8,
+        occurred_at bigint, time_ltz timestamptz
+        GENERATED ALWAYS AS (to_timestamp(occurred_at / 1000.0)) STORED) SERVER message_queue
+        OPTIONS (topic '$of', event_time 'time_ltz', watermark_delay '10 seconds'$more)"
+}
+
+# make_table NAME STREAM [OPTION ...], the seed's query.
+make_table() {
+    local name=$1 of=$2 option more=
+    shift 2
+    for option in "$@"; do more+=", $option"; done
+    psql_bench -c "CREATE TABLE $name WITH (anomaly.continuous$more) AS
+        SELECT hostname, cpu, window_start, window_end, avg(usage) AS usage_avg,
+        max(usage) AS usage_max FROM $of, tumble(time_ltz, interval '30 seconds')
+        GROUP BY hostname, cpu, window_start, window_end"
+}
+
+wait_for() {
+    if [[ $(psql_bench -c "SELECT anomaly.wait_for_stream('$1', '10 minutes')") != t ]]; then
+        echo "the messages of $1 did not come in" >&2
+        return 1
+    fi
+}
+
+make_and_wait() {
+    make_table "$@"
+    wait_for "$2"
+}
+
+drop() {
+    local each
+    for each in "$@"; do
+        psql_bench -c "DROP TABLE IF EXISTS $each CASCADE" 2>/dev/null
+    done
+}
+
+# fill TOPIC PARTITIONS [generator's option ...]
+fill() {
+    local name=$1 partitions=$2
+    shift 2
+    broker topic "$work_dir/broker" "$name" "$partitions"
+    as_runner "$work_dir/bin/generate" --brokers "$bootstrap" --topic "$name" "$@"
+}
+
+# The seed's query over the seed's messages, for comparison: its seconds are in $took.
+reference() {
+    make_stream cpu_in "$topic"
+    seconds_of make_and_wait cpu_agg cpu_in
+    drop cpu_agg
+    psql_bench -c "DROP FOREIGN TABLE cpu_in"
+}
+
+# P3: one alert a second among 10,000 messages a second.
+part_latency() {
+    broker topic "$work_dir/broker" latency 4
+    make_stream latency_in latency "startup 'latest'"
+    psql_bench -c "CREATE TABLE latency_agg WITH (anomaly.continuous) AS SELECT hostname, cpu,
+        window_start, window_end, avg(usage), max(usage) FROM latency_in,
+        tumble(time_ltz, '30 seconds') GROUP BY 1, 2, 3, 4"
+    psql_bench -c "CREATE TABLE latency_hot WITH (anomaly.continuous) AS
+        SELECT time_ltz, hostname, usage FROM latency_in WHERE usage > 1000"
+    psql_bench -c "CREATE FUNCTION latency_rule(r latency_hot) RETURNS text LANGUAGE sql STABLE
+        RETURN r.hostname" -c "SELECT anomaly.create_rule('latency', 'latency_hot', 'latency_rule')"
+    wait_for latency_in
+    local figures
+    figures=$(as_runner "$work_dir/bin/latency" "$bootstrap" latency \
+        "host=$work_dir/bench.socket user=$runner dbname=postgres" "$latency_seconds")
+    psql_bench -c "SELECT anomaly.drop_rule('latency')"
+    drop latency_agg latency_hot
+    result P3 "produce to LISTEN, flushed, p50" "${figures%%$'\t'*}" ms most 5
+    result P3 "produce to LISTEN, flushed, p99" "${figures##*$'\t'}" ms most 20
+}
+
+close_all() {
+    psql_bench -c "SELECT anomaly.close_windows('$1')"
+    until [[ $(psql_bench -c "SELECT open_groups FROM anomaly.table_progress
+        WHERE relid = '$1'::regclass") == 0 ]]; do sleep 0.05; done
+}
+
+copy_back() {
+    psql_bench -c "CREATE TABLE copied (LIKE $1 INCLUDING INDEXES)" \
+        -c "COPY copied FROM '$work_dir/bench/copied'" -c "DROP TABLE copied"
+}
+
+# P4: many series in open windows, then their rows at once, beside COPY of the same rows.
+part_cardinality() {
+    local count=$((messages * 4 / 3)) rate rows closed before after groups
+    fill series 4 --count "$count" --start-ms 1700000010000 --step-us 1 --hosts 620000 --cpus 5
+    reference
+    rate=$(quotient "$messages" "$took")
+    make_stream series_in series
+    make_table series_agg series_in "anomaly.emit = 'close'"
+    before=$(worker_memory RssAnon)
+    seconds_of wait_for series_in
+    after=$(worker_memory RssAnon)
+    groups=$(psql_bench -c "SELECT open_groups FROM anomaly.table_progress
+        WHERE relid = 'series_agg'::regclass")
+    result P4 "messages/s with $groups open groups / with 35" \
+        "$(quotient "$(quotient "$count" "$took")" "$rate")" "" least 0.5
+    result P6 "worker memory a group" "$(quotient "$(((after - before) * 1024))" "$groups")" \
+        bytes most 100
+    seconds_of close_all series_agg
+    closed=$took
+    rows=$(psql_bench -c "SELECT count(*) FROM series_agg")
+    if [[ $rows != "$groups" ]]; then
+        echo "$groups groups were open, $rows rows came of them" >&2
+        return 1
+    fi
+    psql_bench -c "COPY series_agg TO '$work_dir/bench/copied'"
+    seconds_of copy_back series_agg
+    result P4 "closed rows/s / COPY of the same rows" "$(quotient "$took" "$closed")" "" least 0.8
+    drop series_agg
+}
+
+first_commit_after() {
+    until [[ $(psql_bench -c "SELECT next_offsets <> '$2' FROM anomaly.table_progress
+        WHERE relid = '$1'::regclass" 2>/dev/null) == t ]]; do sleep 0.02; done
+}
+
+# P7: the worker is killed with a million open groups; the server starts anew.
+part_recovery() {
+    local offsets groups
+    fill million 4 --count 4000000 --start-ms 1700000010000 --step-us 1 --hosts 200000 --cpus 5
+    make_stream million_in million
+    make_and_wait million_agg million_in "anomaly.emit = 'close'"
+    groups=$(psql_bench -c "SELECT open_groups FROM anomaly.table_progress
+        WHERE relid = 'million_agg'::regclass")
+    offsets=$(psql_bench -c "SELECT next_offsets FROM anomaly.table_progress
+        WHERE relid = 'million_agg'::regclass")
+    as_runner "$work_dir/bin/generate" --brokers "$bootstrap" --topic million --count 0 --rate 100 \
+        --start-ms 1700000010000 --step-us 1 >/dev/null &
+    local generator=$!
+    kill -9 "$(worker_pid)"
+    seconds_of first_commit_after million_agg "$offsets"
+    kill "$generator"
+    wait "$generator" || true
+    result P7 "kill -9 with $groups open groups, to the first commit" "$took" s most 5
+    drop million_agg
+}
+
+run_tables() {
+    local n
+    psql_bench -c "SELECT anomaly.pause('tables_in')"
+    for ((n = 1; n <= $1; n++)); do make_table "tables_$n" tables_in; done
+    psql_bench -c "SELECT anomaly.resume('tables_in')"
+    seconds_of wait_for tables_in
+    for ((n = 1; n <= $1; n++)); do drop "tables_$n"; done
+}
+
+# P8: the same messages into 20 tables, and into one.
+part_tables() {
+    local one
+    make_stream tables_in "$topic"
+    run_tables 1
+    one=$took
+    run_tables 20
+    result P8 "20 tables / 1 table, time for the same messages" "$(quotient "$took" "$one")" "" \
+        most 4
+}
+
+# P9: ten streams in which nothing happens.
+part_idle() {
+    local n before pause=20
+    for ((n = 1; n <= 10; n++)); do
+        broker topic "$work_dir/broker" "idle$n" 1
+        make_stream "idle${n}_in" "idle$n"
+        make_and_wait "idle$n" "idle${n}_in"
+    done
+    sleep 2
+    before=$(cluster_ticks)
+    sleep "$pause"
+    result P9 "CPU of the cluster with 10 silent streams" \
+        "$(quotient "$(seconds_since "$before")" "$pause")" "of a core" most 0.001
+    for ((n = 1; n <= 10; n++)); do drop "idle$n"; done
+}
+
+make_foreign_table() {
+    psql_bench -c "CREATE TABLE foreign_agg WITH (anomaly.continuous) AS
+        SELECT upper(hostname) AS hostname, upper(cpu) AS cpu, window_start, window_end,
+        avg(sqrt(usage)) AS usage_avg, max(cbrt(usage)) AS usage_max
+        FROM foreign_in, tumble(time_ltz, '30 seconds') WHERE hostname ~ '^[a-z]'
+        GROUP BY 1, 2, window_start, window_end"
+    wait_for foreign_in
+}
+
+# P10: every expression through PostgreSQL's evaluator.
+part_evaluator() {
+    local native
+    reference
+    native=$took
+    make_stream foreign_in "$topic"
+    seconds_of make_foreign_table
+    result P10 "messages/s, nothing native / native" "$(quotient "$native" "$took")" "" least 0.2
+    drop foreign_agg
+}
