@@ -122,8 +122,6 @@ CREATE TABLE t WITH (anomaly.continuous) AS
 -- aggregates and keys
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT host, array_agg(cpu) FROM ddl_in GROUP BY host;
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT host, count(DISTINCT cpu) FROM ddl_in GROUP BY host;
-CREATE TABLE t WITH (anomaly.continuous) AS SELECT host, sum(load) FROM ddl_in GROUP BY host;
-CREATE TABLE t WITH (anomaly.continuous) AS SELECT host, stddev(usage) FROM ddl_in GROUP BY host;
 CREATE TABLE t WITH (anomaly.continuous) AS
   SELECT host, percentile_cont(0.5) WITHIN GROUP (ORDER BY usage) FROM ddl_in GROUP BY host;
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT count(*) FROM ddl_in GROUP BY host;

@@ -208,6 +208,33 @@ void ingest_good_rows(const Ingest* ingest, const int32_t** rows, int32_t* count
     *count = static_cast<int32_t>(ingest->pipeline.good_rows().size());
 }
 
+// ---- aggregates that PostgreSQL folds ----
+
+Status ingest_pending_slots(Ingest* ingest, int32_t table, int32_t aggregate,
+                            const uint32_t** slots, int32_t* count) noexcept {
+    return guard([&] {
+        ingest->pipeline.table(table)->pending_slots(aggregate, ingest->pending_slots);
+        *slots = ingest->pending_slots.data();
+        *count = static_cast<int32_t>(ingest->pending_slots.size());
+    });
+}
+
+PendingValues ingest_pending_values(const Ingest* ingest, int32_t table, int32_t aggregate,
+                                    uint32_t slot) noexcept {
+    const GroupStore& store = ingest->pipeline.table(table)->store();
+    Aggregate::Pending pending = store.aggregate(static_cast<size_t>(aggregate)).pending(slot);
+    return {pending.state.data(), pending.state.size(), pending.entries.data(),
+            pending.entries.size()};
+}
+
+Status ingest_put_state(Ingest* ingest, int32_t table, int32_t aggregate, uint32_t slot,
+                        const char* state, uint64_t size) noexcept {
+    return guard([&] {
+        GroupStore& store = ingest->pipeline.table(table)->store();
+        store.aggregate(static_cast<size_t>(aggregate)).put_state(slot, {state, size});
+    });
+}
+
 // ---- commit ----
 
 Status ingest_prepare_commit(Ingest* ingest, int64_t now_us) noexcept {

@@ -152,6 +152,24 @@ RawMessage ingest_message(const Ingest* ingest, int32_t row) noexcept;
 // After next said kNothing: the rows that are good for the stream (for a peek).
 void ingest_good_rows(const Ingest* ingest, const int32_t** rows, int32_t* count) noexcept;
 
+// ---- aggregates that PostgreSQL folds; all of them before prepare_commit ----
+
+// Slots of the groups that have values which are not in their state yet; valid until the next call.
+Status ingest_pending_slots(Ingest* ingest, int32_t table, int32_t aggregate,
+                            const uint32_t** slots, int32_t* count) noexcept;
+// Views are valid until the answer.
+struct PendingValues {
+    const char* state;  // of the last ingest_put_state, size 0: none yet
+    uint64_t state_size;
+    const char* entries;  // as core/kept_values.h has them
+    uint64_t entries_size;
+};
+PendingValues ingest_pending_values(const Ingest* ingest, int32_t table, int32_t aggregate,
+                                    uint32_t slot) noexcept;
+// The state with the values in it, which are forgotten.
+Status ingest_put_state(Ingest* ingest, int32_t table, int32_t aggregate, uint32_t slot,
+                        const char* state, uint64_t size) noexcept;
+
 // ---- commit ----
 
 // Moves the watermarks, closes windows, gathers the changes of all tables.

@@ -25,6 +25,7 @@ struct Ingest {
     int64_t message_count = 0;
     int64_t byte_count = 0;
     std::string log_line;
+    std::vector<uint32_t> pending_slots;  // that the caller looks at
 
   private:
     void take_events(int64_t now_us);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/kept_values.h"
 #include "core/slot_array.h"
 
 namespace anomaly {
@@ -374,6 +375,15 @@ std::unique_ptr<Aggregate> make_aggregate(AggregateKind kind, Type argument) {
             return argument == Type::kBool ? make<BoolFold<true>>(Type::kBool) : nullptr;
         case AggregateKind::kBoolOr:
             return argument == Type::kBool ? make<BoolFold<false>>(Type::kBool) : nullptr;
+        case AggregateKind::kKept:
+            return make_kept_values(argument, {});
+        case AggregateKind::kKeptDistinct:
+            return make_kept_values(argument, {.folds = false, .distinct = true, .counts = false});
+        case AggregateKind::kFolded:
+            return make_kept_values(argument, {.folds = true, .distinct = false, .counts = false});
+        case AggregateKind::kCountDistinct:
+            if (argument == Type::kOpaque) return nullptr;
+            return make_kept_values(argument, {.folds = false, .distinct = true, .counts = true});
     }
     return nullptr;
 }

@@ -7,9 +7,11 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 
 #include "core/bytes.h"
 #include "core/column.h"
+#include "core/message_rows.h"
 #include "core/spec.h"
 
 namespace anomaly {
@@ -23,6 +25,8 @@ class Aggregate {
     virtual void resize(uint32_t slot_limit) = 0;
     // The state of no rows; every new group begins with it.
     virtual void clear(uint32_t slot) = 0;
+    // The rows to come are those of this batch.
+    virtual void begin_batch(const MessageRows&) {}
     // Takes row rows[i] of the argument into slots[i]. The argument of count(*) is nullptr.
     virtual void update(std::span<const uint32_t> slots, std::span<const int32_t> rows,
                         const Column* argument) = 0;
@@ -31,6 +35,22 @@ class Aggregate {
 
     virtual void write(uint32_t slot, ByteWriter& out) const = 0;
     virtual void read(uint32_t slot, ByteReader& in) = 0;
+    // What came since the slot was settled, if that is less than the whole state: read_change takes
+    // it in on top of the state before.
+    virtual void write_change(uint32_t slot, ByteWriter& out) const { write(slot, out); }
+    virtual void read_change(uint32_t slot, ByteReader& in) { read(slot, in); }
+    // What has been written is durable.
+    virtual void settle(uint32_t) {}
+
+    // What PostgreSQL has yet to make a state of; see core/kept_values.h.
+    struct Pending {
+        std::string_view state;    // before, empty: none
+        std::string_view entries;  // since, empty: there is nothing to do
+    };
+    virtual Pending pending(uint32_t) const { return {}; }
+    virtual void put_state(uint32_t, std::string_view) {}
+
+    virtual bool owns_memory() const { return false; }  // beyond state_bytes: settle, clear matter
     virtual size_t memory_bytes() const = 0;
     virtual uint32_t state_bytes() const = 0;  // of one group
 };

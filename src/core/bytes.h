@@ -75,6 +75,9 @@ class ByteReader {
     }
     std::string_view sized() { return raw(varint()); }
 
+    std::string_view rest() const { return rest_; }
+    // What was read makes no sense.
+    void fail() { ok_ = false; }
     // False once something was read that was not there.
     bool ok() const { return ok_; }
     bool at_end() const { return rest_.empty(); }

@@ -8,6 +8,8 @@ namespace anomaly {
 
 namespace {
 
+using Extent = GroupStore::Extent;
+
 constexpr uint8_t kVersion = 1;
 constexpr size_t kHeaderBytes = 6;  // version, last part or not, checksum
 constexpr int64_t kLogBytesMin = 1 << 20;
@@ -151,7 +153,7 @@ Error CheckpointRestore::take_snapshot(int32_t shard, int64_t sequence, ByteRead
     snapshots_[shard] = sequence;
     schedule_.restored_snapshot(shard, sequence);
     bool foreign = false;
-    bool ok = store_.read_groups(in, [&](int64_t window, int32_t group_shard) {
+    bool ok = store_.read_groups(in, Extent::kWhole, [&](int64_t window, int32_t group_shard) {
         foreign = foreign || group_shard != shard;
         return window >= first_open_window_;
     });
@@ -166,7 +168,7 @@ Error CheckpointRestore::take_delta(int64_t sequence, ByteReader& in) {
     if (!follows) return corrupt(row, "changes of a commit before it are missing");
     last_delta_ = sequence;
     watermark_ = static_cast<int64_t>(in.fixed64());
-    bool ok = store_.read_groups(in, [&](int64_t window, int32_t shard) {
+    bool ok = store_.read_groups(in, Extent::kChange, [&](int64_t window, int32_t shard) {
         return window >= first_open_window_ && sequence > snapshots_[shard];
     });
     if (!ok) return corrupt(row, "unreadable");
@@ -189,12 +191,12 @@ void write_delta(GroupStore& store, std::span<const uint32_t> slots, int64_t wat
                  ByteWriter& out) {
     store.write_shape(out);
     out.fixed64(static_cast<uint64_t>(watermark));
-    store.write_groups(slots, out);
+    store.write_groups(slots, Extent::kChange, out);
 }
 
 void write_snapshot(GroupStore& store, std::span<const uint32_t> slots, ByteWriter& out) {
     store.write_shape(out);
-    store.write_groups(slots, out);
+    store.write_groups(slots, Extent::kWhole, out);
 }
 
 }  // namespace anomaly

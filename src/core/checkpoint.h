@@ -2,7 +2,8 @@
 // how the rows become state again. Bytes are portable, versioned and checksummed; there is nothing
 // in them that belongs to one server. One thread.
 //
-// Each commit writes a delta: the whole state of every group it changed, and the watermark (so that
+// Each commit writes a delta: the state of every group it changed (of kept values those that are
+// new), and the watermark (so that
 // the windows it closed are known). Shards of all groups are snapshot in passes, so that old deltas
 // can go.
 #pragma once

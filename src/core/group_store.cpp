@@ -34,8 +34,22 @@ uint32_t GroupStore::touch(int64_t window_start, const std::vector<const Column*
 }
 
 void GroupStore::clear_changed() {
+    for (auto& aggregate : aggregates_) {
+        if (!aggregate->owns_memory()) continue;
+        for (uint32_t slot : changed_) aggregate->settle(slot);
+    }
     for (uint32_t slot : changed_) marks_[slot] &= static_cast<uint8_t>(~kChanged);
     changed_.clear();
+}
+
+void GroupStore::free_window(int64_t window_start) {
+    std::vector<uint32_t> slots;
+    for (auto& aggregate : aggregates_) {
+        if (!aggregate->owns_memory()) continue;
+        if (slots.empty()) groups_.append_slots_of_window(window_start, slots);
+        for (uint32_t slot : slots) aggregate->clear(slot);
+    }
+    groups_.free_window(window_start);
 }
 
 void GroupStore::columns(std::span<const uint32_t> slots, std::vector<Column>& keys,
@@ -74,7 +88,7 @@ bool GroupStore::read_shape(ByteReader& in) const {
     return same && in.ok();
 }
 
-void GroupStore::write_groups(std::span<const uint32_t> slots, ByteWriter& out) {
+void GroupStore::write_groups(std::span<const uint32_t> slots, Extent extent, ByteWriter& out) {
     out.varint(slots.size());
     int64_t before = 0;
     for (uint32_t slot : slots) {
@@ -85,17 +99,29 @@ void GroupStore::write_groups(std::span<const uint32_t> slots, ByteWriter& out) 
         out.byte(is_written(slot) ? 1 : 0);
         out.sized(groups_.key(slot));
         scratch_.clear();
-        for (auto& aggregate : aggregates_) aggregate->write(slot, scratch_);
+        for (auto& aggregate : aggregates_) {
+            if (extent == Extent::kChange) {
+                aggregate->write_change(slot, scratch_);
+            } else {
+                aggregate->write(slot, scratch_);
+            }
+        }
         out.sized(scratch_.view());
     }
 }
 
 bool GroupStore::read_group(int64_t window_start, uint8_t written, std::string_view key,
-                            std::string_view state) {
+                            std::string_view state, Extent extent) {
     uint32_t slot = find_or_add(window_start, key);
     if (written != 0) set_written(slot);
     ByteReader in(state);
-    for (auto& aggregate : aggregates_) aggregate->read(slot, in);
+    for (auto& aggregate : aggregates_) {
+        if (extent == Extent::kChange) {
+            aggregate->read_change(slot, in);
+        } else {
+            aggregate->read(slot, in);
+        }
+    }
     return in.ok() && in.at_end();
 }
 

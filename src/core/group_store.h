@@ -22,6 +22,7 @@ class GroupStore {
     // The slot of a group, made if there is none; marks it changed.
     uint32_t touch(int64_t window_start, const std::vector<const Column*>& keys, int32_t row);
     Aggregate& aggregate(size_t i) { return *aggregates_[i]; }
+    const Aggregate& aggregate(size_t i) const { return *aggregates_[i]; }
 
     const GroupTable& groups() const { return groups_; }
     const std::vector<uint32_t>& changed() const { return changed_; }
@@ -31,7 +32,7 @@ class GroupStore {
     void set_written(uint32_t slot) { marks_[slot] |= kWritten; }
     void clear_changed();
     // Their changed marks must have been cleared.
-    void free_window(int64_t window_start) { groups_.free_window(window_start); }
+    void free_window(int64_t window_start);
 
     // Columns of the groups in the order of slots; failed: 1 where an aggregate has no result.
     // Texts point into the keys, valid until the group's window is freed.
@@ -41,12 +42,13 @@ class GroupStore {
     // Tells a checkpoint of other keys or aggregates from one of ours.
     void write_shape(ByteWriter& out) const;
     bool read_shape(ByteReader& in) const;
-    // A number of groups, each complete.
-    void write_groups(std::span<const uint32_t> slots, ByteWriter& out);
+    // A number of groups, each complete, or what the next clear_changed settles of them.
+    enum class Extent : uint8_t { kWhole, kChange };
+    void write_groups(std::span<const uint32_t> slots, Extent extent, ByteWriter& out);
     // Takes in, over what there is, the groups that accept(window_start, shard) wants. False: the
     // bytes are not what write_groups makes.
     template <class Accept>
-    bool read_groups(ByteReader& in, Accept accept);
+    bool read_groups(ByteReader& in, Extent extent, Accept accept);
 
     size_t memory_bytes() const;
     uint32_t bytes_per_group() const;  // states and table, without keys and index
@@ -56,7 +58,7 @@ class GroupStore {
 
     uint32_t find_or_add(int64_t window_start, std::string_view key);
     bool read_group(int64_t window_start, uint8_t written, std::string_view key,
-                    std::string_view state);
+                    std::string_view state, Extent extent);
     int32_t shard_of_key(int64_t window_start, std::string_view key) const;
 
     GroupKeyCodec codec_;
@@ -68,7 +70,7 @@ class GroupStore {
 };
 
 template <class Accept>
-bool GroupStore::read_groups(ByteReader& in, Accept accept) {
+bool GroupStore::read_groups(ByteReader& in, Extent extent, Accept accept) {
     uint64_t count = in.varint();
     int64_t window = 0;
     for (uint64_t i = 0; i < count; i++) {
@@ -79,7 +81,7 @@ bool GroupStore::read_groups(ByteReader& in, Accept accept) {
         std::string_view state = in.sized();
         if (!in.ok() || !codec_.valid(key)) return false;
         if (!accept(window, shard_of_key(window, key))) continue;
-        if (!read_group(window, written, key, state)) return false;
+        if (!read_group(window, written, key, state, extent)) return false;
     }
     return in.ok();
 }

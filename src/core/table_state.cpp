@@ -63,6 +63,9 @@ void TableState::fold(const MessageRows& batch, const std::vector<int32_t>& rows
     if (plan_.kind == TableKind::kFilter) {
         append_outputs(batch, rows, values);
     } else {
+        for (int32_t a = 0; a < plan_.aggregate_count; a++) {
+            store_.aggregate(static_cast<size_t>(a)).begin_batch(batch);
+        }
         fold_groups(rows, event_times, values);
     }
 }
@@ -126,6 +129,15 @@ void TableState::fold_aggregate(int32_t a, const std::vector<int32_t>& rows,
         chosen_slots_.push_back(slots_[i]);
     }
     aggregate.update(chosen_slots_, chosen_rows_, argument);
+}
+
+void TableState::pending_slots(int32_t aggregate, std::vector<uint32_t>& slots) const {
+    slots.clear();
+    for (uint32_t slot : store_.changed()) {
+        if (!store_.aggregate(static_cast<size_t>(aggregate)).pending(slot).entries.empty()) {
+            slots.push_back(slot);
+        }
+    }
 }
 
 void TableState::append_outputs(const MessageRows& batch, const std::vector<int32_t>& rows,

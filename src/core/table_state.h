@@ -42,6 +42,12 @@ class TableState {
     void fold(const MessageRows& batch, const std::vector<int32_t>& rows, const Column* event_times,
               const std::vector<Column>& values);
 
+    // Groups whose aggregate has values that PostgreSQL has to fold into its state; put_state
+    // answers for each. To be asked before prepare_commit.
+    void pending_slots(int32_t aggregate, std::vector<uint32_t>& slots) const;
+    const GroupStore& store() const { return store_; }
+    GroupStore& store() { return store_; }
+
     // Something but the position changed since the last commit.
     bool has_changes() const;
     // A commit that moved the watermark there would close a window.

@@ -2,6 +2,7 @@
 // then what their rules found and the events, in one transaction.
 #include "pg/stream_run.h"
 
+#include "pg/aggregate_fold.h"
 #include "pg/announce.h"
 #include "pg/call.h"
 #include "pg/continuous_ddl.h"
@@ -247,6 +248,7 @@ void finish(Commit* commit) {
 }  // namespace
 
 bool commit_reader(StreamRun* run, RunReader* reader) {
+    fold_aggregates(run, reader);
     check(bridge::ingest_prepare_commit(reader->ingest, now_us()));
     const MemoryContext caller = CurrentMemoryContext;
     Commit commit = {};

@@ -247,6 +247,19 @@ TupleDesc make_group_row(const TableDefinition* definition) {
     return row;
 }
 
+void plan_aggregates(TableDefinition* definition, const Source* source) {
+    definition->aggregate_plans = static_cast<AggregatePlan*>(
+        palloc0(sizeof(AggregatePlan) * static_cast<Size>(definition->aggregate_count + 1)));
+    GroupContext context = {source, definition};
+    for (int a = 0; a < definition->aggregate_count; a++) {
+        AggregatePlan* plan = &definition->aggregate_plans[a];
+        *plan = plan_aggregate(definition->aggregates[a], definition->kind);
+        plan->direct = castNode(
+            List, to_group_row(reinterpret_cast<Node*>(definition->aggregates[a]->aggdirectargs),
+                               &context));
+    }
+}
+
 // ---- outputs ----
 
 bool is_not_null_column(const TableDefinition* definition, const Expr* expr) {
@@ -360,6 +373,7 @@ TableDefinition* analyze_definition(Query* query) {
         find_aggregates(definition, query);
         find_keys(definition, query, &source);
         definition->group_row = make_group_row(definition);
+        plan_aggregates(definition, &source);
     }
     refuse(!grouped && source.window_varno != 0, "windows without GROUP BY",
            "Add window_start, window_end to GROUP BY, or leave tumble or hop out.");

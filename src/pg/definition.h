@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/spec.h"
+#include "pg/aggregate_plan.h"
 #include "pg/pg.h"
 
 namespace anomaly::pg {
@@ -30,6 +31,7 @@ struct TableDefinition {
     Expr* where;  // NULL: none
     int aggregate_count;
     Aggref** aggregates;
+    AggregatePlan* aggregate_plans;
     int output_count;
     OutputColumn* outputs;
     Expr* having;       // over the group row, NULL: none

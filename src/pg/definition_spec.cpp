@@ -18,57 +18,12 @@ ExprSpec spec_of(Expr* expr, Index varno) {
     return spec;
 }
 
-struct KnownAggregate {
-    Oid function;
-    AggregateKind kind;
-};
-
-// Aggregates that core keeps. The argument's type tells it the rest.
-constexpr KnownAggregate kKnownAggregates[] = {
-    {F_COUNT_, AggregateKind::kCountStar},  {F_COUNT_ANY, AggregateKind::kCount},
-    {F_SUM_INT2, AggregateKind::kSum},      {F_SUM_INT4, AggregateKind::kSum},
-    {F_SUM_INT8, AggregateKind::kSum},      {F_SUM_FLOAT4, AggregateKind::kSum},
-    {F_SUM_FLOAT8, AggregateKind::kSum},    {F_AVG_INT2, AggregateKind::kAvg},
-    {F_AVG_INT4, AggregateKind::kAvg},      {F_AVG_INT8, AggregateKind::kAvg},
-    {F_AVG_FLOAT4, AggregateKind::kAvg},    {F_AVG_FLOAT8, AggregateKind::kAvg},
-    {F_MIN_INT2, AggregateKind::kMin},      {F_MIN_INT4, AggregateKind::kMin},
-    {F_MIN_INT8, AggregateKind::kMin},      {F_MIN_FLOAT4, AggregateKind::kMin},
-    {F_MIN_FLOAT8, AggregateKind::kMin},    {F_MIN_DATE, AggregateKind::kMin},
-    {F_MIN_TIMESTAMP, AggregateKind::kMin}, {F_MIN_TIMESTAMPTZ, AggregateKind::kMin},
-    {F_MAX_INT2, AggregateKind::kMax},      {F_MAX_INT4, AggregateKind::kMax},
-    {F_MAX_INT8, AggregateKind::kMax},      {F_MAX_FLOAT4, AggregateKind::kMax},
-    {F_MAX_FLOAT8, AggregateKind::kMax},    {F_MAX_DATE, AggregateKind::kMax},
-    {F_MAX_TIMESTAMP, AggregateKind::kMax}, {F_MAX_TIMESTAMPTZ, AggregateKind::kMax},
-    {F_BOOL_AND, AggregateKind::kBoolAnd},  {F_EVERY, AggregateKind::kBoolAnd},
-    {F_BOOL_OR, AggregateKind::kBoolOr},
-};
-
-AggregateKind aggregate_kind(const Aggref* aggregate) {
-    const bool plain = aggregate->aggdirectargs == NIL && aggregate->aggorder == NIL &&
-                       aggregate->aggdistinct == NIL && !aggregate->aggvariadic;
-    for (const KnownAggregate& known : kKnownAggregates) {
-        if (plain && known.function == aggregate->aggfnoid) return known.kind;
-    }
-    ereport(ERROR,
-            (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-             errmsg("aggregate %s cannot be maintained in a continuous table yet",
-                    format_procedure(aggregate->aggfnoid)),
-             errdetail("Supported are count, sum, avg, min and max of integers and floats, min and "
-                       "max of dates and timestamps, bool_and, every and bool_or, without DISTINCT "
-                       "and ORDER BY."),
-             errhint("Cast the argument to double precision or bigint if that is what you mean.")));
-}
-
-Expr* aggregate_argument(const Aggref* aggregate) {
-    return aggregate->args == NIL ? NULL : linitial_node(TargetEntry, aggregate->args)->expr;
-}
-
-AggregateSpec spec_of_aggregate(const Aggref* aggregate, Index varno) {
+AggregateSpec spec_of_aggregate(const AggregatePlan& plan, Index varno) {
     AggregateSpec spec = {};
-    spec.kind = aggregate_kind(aggregate);
-    spec.has_filter = aggregate->aggfilter != NULL;
-    spec.argument = spec_of(aggregate_argument(aggregate), varno);
-    spec.filter = spec_of(aggregate->aggfilter, varno);
+    spec.kind = plan.kind;
+    spec.has_filter = plan.aggregate->aggfilter != NULL;
+    spec.argument = spec_of(plan.argument, varno);
+    spec.filter = spec_of(plan.aggregate->aggfilter, varno);
     return spec;
 }
 
@@ -117,7 +72,7 @@ TableSpec* make_table_spec(const TableDefinition* definition, Oid table, bool em
     spec->key_count = definition->key_count;
     AggregateSpec* aggregates = palloc_array_of<AggregateSpec>(definition->aggregate_count);
     for (int a = 0; a < definition->aggregate_count; a++) {
-        aggregates[a] = spec_of_aggregate(definition->aggregates[a], varno);
+        aggregates[a] = spec_of_aggregate(definition->aggregate_plans[a], varno);
     }
     spec->aggregates = aggregates;
     spec->aggregate_count = definition->aggregate_count;
@@ -143,8 +98,8 @@ Expr* expression_at(const TableDefinition* definition, int number) {
     if (number < definition->key_count) return definition->keys[number];
     number -= definition->key_count;
     if (number < 2 * definition->aggregate_count) {
-        const Aggref* aggregate = definition->aggregates[number / 2];
-        return number % 2 == 0 ? aggregate->aggfilter : aggregate_argument(aggregate);
+        const AggregatePlan* plan = &definition->aggregate_plans[number / 2];
+        return number % 2 == 0 ? plan->aggregate->aggfilter : plan->argument;
     }
     return definition->outputs[number - 2 * definition->aggregate_count].expr;
 }

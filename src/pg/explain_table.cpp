@@ -82,16 +82,33 @@ void add_kind(Explanation* explanation, bool emit_on_close) {
     }
 }
 
+const char* computed_by(AggregateKind kind) {
+    switch (kind) {
+        case AggregateKind::kFolded:
+            return "computed by PostgreSQL, its state is kept";
+        case AggregateKind::kKept:
+            return "computed by PostgreSQL, the input values are kept";
+        case AggregateKind::kKeptDistinct:
+            return "computed by PostgreSQL, the distinct input values are kept";
+        case AggregateKind::kCountDistinct:
+            return "native, the distinct input values are kept";
+        default:
+            return "native state";
+    }
+}
+
 void add_aggregates(Explanation* explanation, const TableSpec* spec) {
     const TableDefinition* definition = explanation->definition;
     for (int a = 0; a < definition->aggregate_count; a++) {
         const Aggref* aggregate = definition->aggregates[a];
         const AggregateSpec* kept = &spec->aggregates[a];
-        appendStringInfo(&explanation->text, "aggregate: %s (native state)\n",
-                         expression_text(explanation, reinterpret_cast<const Expr*>(aggregate)));
-        if (kept->kind != AggregateKind::kCountStar) {
-            const TargetEntry* entry = linitial_node(TargetEntry, aggregate->args);
-            add_expression(explanation, "  argument", entry->expr, kept->argument);
+        const AggregatePlan* plan = &definition->aggregate_plans[a];
+        appendStringInfo(&explanation->text, "aggregate: %s (%s)\n",
+                         expression_text(explanation, reinterpret_cast<const Expr*>(aggregate)),
+                         computed_by(plan->kind));
+        if (plan->argument != NULL) {
+            add_expression(explanation, is_packed(plan->argument) ? "  arguments" : "  argument",
+                           plan->argument, kept->argument);
         }
         if (kept->has_filter) {
             add_expression(explanation, "  filter", aggregate->aggfilter, kept->filter);

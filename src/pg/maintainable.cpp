@@ -109,9 +109,30 @@ bool check_function(Oid function, void*) {
     return false;
 }
 
+// What the catalog says of an aggregate as a whole means nothing; its functions count. Those of
+// PostgreSQL depend on their input, and on settings that are pinned.
+void check_aggregate(const Aggref* aggregate) {
+    if (aggregate->aggfnoid < FirstNormalObjectId) return;
+    HeapTuple tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggregate->aggfnoid));
+    if (!HeapTupleIsValid(tuple)) {
+        elog(ERROR, "cache lookup failed for aggregate %u", aggregate->aggfnoid);
+    }
+    const FormData_pg_aggregate form = *reinterpret_cast<Form_pg_aggregate>(GETSTRUCT(tuple));
+    ReleaseSysCache(tuple);
+    const Oid functions[] = {form.aggtransfn, form.aggfinalfn, form.aggserialfn,
+                             form.aggdeserialfn};
+    for (Oid function : functions) {
+        if (OidIsValid(function)) check_function(function, NULL);
+    }
+}
+
 bool check_node(Node* node, void* context) {
     if (node == NULL) return false;
-    check_functions_in_node(node, check_function, context);
+    if (IsA(node, Aggref)) {
+        check_aggregate(castNode(Aggref, node));
+    } else {
+        check_functions_in_node(node, check_function, context);
+    }
     if (IsA(node, SQLValueFunction) || IsA(node, NextValueExpr)) {
         ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                         errmsg("a continuous table cannot use the current time, date, user or "

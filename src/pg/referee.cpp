@@ -5,10 +5,12 @@
 // have left it halfway.
 #include "pg/referee.h"
 
+#include "pg/aggregate_plan.h"
 #include "pg/call.h"
 #include "pg/contain.h"
 #include "pg/message_judge.h"
 #include "pg/pinned_settings.h"
+#include "pg/value_codec.h"
 
 namespace anomaly::pg {
 
@@ -140,25 +142,72 @@ void fill_slot(const Referee* referee, const Inputs& inputs, int32 row, TupleTab
     ExecStoreVirtualTuple(slot);
 }
 
+// What an expression is evaluated with: one state, or one for each column of a packed row.
+struct Evaluator {
+    CellType type;
+    ExprState* state;
+    int column_count;
+    ExprState** columns;
+    ValueCodec** codecs;
+};
+
+Evaluator make_evaluator(const Expression& expression) {
+    Evaluator evaluator = {};
+    evaluator.type = expression.type;
+    if (!is_packed(expression.expr)) {
+        evaluator.state = ExecInitExpr(expression_planner(expression.expr), NULL);
+        return evaluator;
+    }
+    List* columns = castNode(RowExpr, expression.expr)->args;
+    const Size size = static_cast<Size>(list_length(columns) + 1);
+    evaluator.columns = static_cast<ExprState**>(palloc0(sizeof(ExprState*) * size));
+    evaluator.codecs = static_cast<ValueCodec**>(palloc0(sizeof(ValueCodec*) * size));
+    ListCell* cell;
+    foreach (cell, columns) {
+        Expr* column = static_cast<Expr*>(lfirst(cell));
+        const int i = evaluator.column_count++;
+        evaluator.columns[i] = ExecInitExpr(expression_planner(column), NULL);
+        evaluator.codecs[i] = make_value_codec(exprType(reinterpret_cast<Node*>(column)));
+    }
+    return evaluator;
+}
+
+// False: NULL.
+bool evaluate(const Evaluator& evaluator, ExprContext* econtext, uint64_t* cells) {
+    bool is_null = false;
+    if (evaluator.state != NULL) {
+        const Datum value = ExecEvalExpr(evaluator.state, econtext, &is_null);
+        if (!is_null) cells_from_datum(evaluator.type, value, cells);
+        return !is_null;
+    }
+    StringInfoData bytes;
+    initStringInfo(&bytes);
+    for (int i = 0; i < evaluator.column_count; i++) {
+        const Datum value = ExecEvalExpr(evaluator.columns[i], econtext, &is_null);
+        encode_optional(evaluator.codecs[i], value, is_null, &bytes);
+    }
+    cells[0] = reinterpret_cast<uint64_t>(bytes.data);
+    cells[1] = static_cast<uint64_t>(bytes.len);
+    return true;
+}
+
 void evaluate_rows(Referee* referee, ExprContext* econtext) {
     const Expression expression =
         find_expression(referee, referee->request.table, referee->request.expression);
     const Inputs inputs = find_inputs(referee, expression);
     TupleTableSlot* slot = MakeSingleTupleTableSlot(referee->stream->descriptor, &TTSOpsVirtual);
     memset(slot->tts_isnull, true, static_cast<Size>(referee->stream->descriptor->natts));
-    ExprState* state = ExecInitExpr(expression_planner(expression.expr), NULL);
+    const Evaluator evaluator = make_evaluator(expression);
     econtext->ecxt_scantuple = slot;
     for (; referee->next_row < referee->request.row_count; referee->next_row++) {
         const int32 row = referee->request.rows[referee->next_row];
         const MemoryContext caller = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
         fill_slot(referee, inputs, row, slot);
-        bool is_null = false;
         uint64_t cells[kMaxCells] = {};
         referee->in_row = true;
-        const Datum value = ExecEvalExpr(state, econtext, &is_null);
-        if (!is_null) cells_from_datum(expression.type, value, cells);
+        const bool present = evaluate(evaluator, econtext, cells);
         referee->in_row = false;
-        if (!is_null) check(bridge::ingest_put_value(referee->ingest, row, 0, cells));
+        if (present) check(bridge::ingest_put_value(referee->ingest, row, 0, cells));
         MemoryContextSwitchTo(caller);
         ResetExprContext(econtext);
     }

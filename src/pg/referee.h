@@ -25,7 +25,8 @@ struct EvaluationTerms {
 // generated columns already.
 Referee* referee_create(const StreamDefinition* stream, Oid userid, MemoryContext context);
 
-// An expression of a table, numbered as in bridge/ingest.h; Vars of `stream_varno`. Copied.
+// An expression of a table, numbered as in bridge/ingest.h; Vars of `stream_varno`. Copied. Of a
+// row that is_packed (aggregate_plan.h) the value is the bytes of its columns.
 void referee_add_expression(Referee* referee, int32 table, int32 expression, const Expr* expr,
                             Index stream_varno, const EvaluationTerms& terms);
 // After ingest_join or ingest_remove_table: forgets the expressions of all tables.

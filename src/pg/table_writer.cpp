@@ -2,6 +2,7 @@
 #include "pg/table_writer.h"
 
 #include "pg/cell_codec.h"
+#include "pg/kept_aggregate.h"
 #include "pg/pinned_settings.h"
 #include "pg/subtransaction.h"
 #include "pg/write_statements.h"
@@ -23,6 +24,9 @@ struct TableWriter {
     ExprState* having;
     EState* executor;
     TupleTableSlot* group_slot;
+    bool has_kept;         // some aggregate is computed here
+    KeptAggregate** kept;  // one per aggregate, NULL: not prepared, or in ruins since an error
+    MemoryContext kept_context;
     int64 error_count;
     char error[256];
 };
@@ -60,6 +64,14 @@ void prepare_executor(TableWriter* writer) {
         const OutputColumn* output = &definition->outputs[i];
         if (output->group_attribute != 0) continue;
         writer->expressions[i] = ExecPrepareExpr(output->expr, writer->executor);
+        writer->evaluates = true;
+    }
+    for (int a = 0; a < definition->aggregate_count; a++) {
+        if (is_kept(definition->aggregate_plans[a].kind)) writer->has_kept = true;
+    }
+    if (writer->has_kept) {
+        writer->kept_context = AllocSetContextCreate(CurrentMemoryContext, "anomaly aggregates",
+                                                     ALLOCSET_DEFAULT_SIZES);
         writer->evaluates = true;
     }
     if (definition->having != NULL) {
@@ -132,9 +144,52 @@ void fill_group_slot(TableWriter* writer, const TableChanges* changes, int row) 
         slot->tts_isnull[at - 1] = slot->tts_isnull[at] = false;
     }
     for (int a = 0; a < definition->aggregate_count; a++) {
-        fill(aggregate_attribute(definition, a), &changes->aggregates[a], row);
+        const int attribute = aggregate_attribute(definition, a);
+        slot->tts_isnull[attribute - 1] = true;  // of what is computed later
+        if (is_kept(definition->aggregate_plans[a].kind)) continue;
+        fill(attribute, &changes->aggregates[a], row);
     }
     ExecStoreVirtualTuple(slot);
+}
+
+// ---- aggregates that PostgreSQL computes ----
+
+void prepare_kept(TableWriter* writer) {
+    const TableDefinition* definition = writer->definition;
+    const MemoryContext caller = MemoryContextSwitchTo(writer->kept_context);
+    KeptAggregate** kept = static_cast<KeptAggregate**>(
+        palloc0(sizeof(KeptAggregate*) * static_cast<Size>(definition->aggregate_count)));
+    for (int a = 0; a < definition->aggregate_count; a++) {
+        const AggregatePlan* plan = &definition->aggregate_plans[a];
+        if (is_kept(plan->kind)) kept[a] = make_kept_aggregate(plan);
+    }
+    writer->kept = kept;
+    MemoryContextSwitchTo(caller);
+}
+
+void forget_kept(TableWriter* writer) {
+    writer->kept = NULL;
+    if (writer->kept_context != NULL) MemoryContextReset(writer->kept_context);
+}
+
+// Into the group row.
+void compute_kept(TableWriter* writer, const TableChanges* changes, int row) {
+    if (writer->kept == NULL) prepare_kept(writer);
+    TupleTableSlot* slot = writer->group_slot;
+    const MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(writer->executor));
+    ExprContext* context = GetPerTupleExprContext(writer->executor);
+    context->ecxt_scantuple = slot;
+    for (int a = 0; a < writer->definition->aggregate_count; a++) {
+        if (writer->kept[a] == NULL) continue;
+        const ColumnView* column = &changes->aggregates[a];
+        const bool present = column->nulls == nullptr || column->nulls[row] == 0;
+        const uint64_t* cells = column->cells + static_cast<size_t>(row) * 2;
+        const int attribute = aggregate_attribute(writer->definition, a);
+        slot->tts_values[attribute - 1] =
+            kept_result(writer->kept[a], present ? reinterpret_cast<const char*>(cells[0]) : NULL,
+                        present ? cells[1] : 0, context, &slot->tts_isnull[attribute - 1]);
+    }
+    MemoryContextSwitchTo(caller);
 }
 
 // False: HAVING does not hold.
@@ -168,24 +223,29 @@ void project_key(TableWriter* writer, const RowTarget* target) {
 
 struct GroupRow {
     TableWriter* writer;
+    const TableChanges* changes;
+    int row;
     const RowTarget* target;
     bool present;
 };
 
 void project_group_step(void* opaque) {
     GroupRow* group = static_cast<GroupRow*>(opaque);
+    if (group->writer->has_kept) compute_kept(group->writer, group->changes, group->row);
     group->present = project_group(group->writer, group->target);
 }
 
 // Evaluates one group row; an error means that the row is not there now.
-bool group_is_present(TableWriter* writer, const RowTarget* target) {
-    GroupRow group = {writer, target, false};
+bool group_is_present(TableWriter* writer, const TableChanges* changes, int row,
+                      const RowTarget* target) {
+    GroupRow group = {writer, changes, row, target, false};
     if (!writer->evaluates) return project_group(writer, target);
     ErrorData* error = run_in_subtransaction(project_group_step, &group);
     if (error == NULL) return group.present;
     writer->error_count++;
     strlcpy(writer->error, error->message, sizeof(writer->error));
     FreeErrorData(error);
+    forget_kept(writer);
     return false;
 }
 
@@ -195,7 +255,7 @@ int64 collect_groups(TableWriter* writer, const TableChanges* changes, const Row
     for (int row = 0; row < changes->row_count; row++) {
         const uint8_t flags = changes->flags[row];
         fill_group_slot(writer, changes, row);
-        if (!(flags & kRowFailed) && group_is_present(writer, present)) {
+        if (!(flags & kRowFailed) && group_is_present(writer, changes, row, present)) {
             put_row(writer, present, row, !(flags & kRowUnchanged), (flags & kRowClosed) != 0, NULL,
                     NULL);
         } else {
@@ -266,6 +326,7 @@ void set_writer_spec(TableWriter* writer, const TableSpec* spec) {
 int64 collect_changes(TableWriter* writer, const TableChanges* changes) {
     prepare_writer(writer);
     writer->error_count = 0;
+    forget_kept(writer);  // of the last commit
     const RowTarget present = make_target(writer);
     const RowTarget gone = make_target(writer);
     writer->statements.gone_count = 0;
