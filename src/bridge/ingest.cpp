@@ -16,6 +16,17 @@ Status corrupt_or_fine(const Error& error) {
     return error ? failed(Code::kCorrupt, error->c_str()) : Status{};
 }
 
+RawMessage raw_message(const MessageBatch& batch, int32_t i) {
+    const Message& m = batch[i];
+    return {m.value_size < 0 ? nullptr : batch.value(i).data(),
+            std::max(m.value_size, 0),
+            m.key_size < 0 ? nullptr : batch.key(i).data(),
+            std::max(m.key_size, 0),
+            m.partition,
+            m.offset,
+            m.timestamp_ms};
+}
+
 // The partitions that either reader knows.
 std::set<int32_t> partitions_of(const Ingest& a, const Ingest& b) {
     std::set<int32_t> partitions;
@@ -162,6 +173,7 @@ Status ingest_next(Ingest* ingest, Request* out) noexcept {
     return guard([&] {
         *out = {};
         if (!ingest->has_batch) return;
+        ingest->begin_batch();
         PipelineRequest request = ingest->pipeline.next();
         if (request.kind == PipelineRequest::Kind::kNothing) {
             ingest->has_batch = false;
@@ -193,14 +205,21 @@ ColumnView ingest_column(const Ingest* ingest, int32_t column) noexcept {
 
 RawMessage ingest_message(const Ingest* ingest, int32_t row) noexcept {
     const MessageRows& rows = ingest->pipeline.rows();
-    const Message& m = rows.message(row);
-    return {m.value_size < 0 ? nullptr : rows.value(row).data(),
-            std::max(m.value_size, 0),
-            m.key_size < 0 ? nullptr : rows.batch->key(rows.message_at(row)).data(),
-            std::max(m.key_size, 0),
-            m.partition,
-            m.offset,
-            m.timestamp_ms};
+    return raw_message(*rows.batch, rows.message_at(row));
+}
+
+void ingest_set_batch_rows(Ingest* ingest, int32_t rows) noexcept {
+    ingest->set_batch_rows(rows);
+}
+
+RawMessage ingest_first_message(const Ingest* ingest) noexcept {
+    return raw_message(ingest->batch(), 0);
+}
+
+Status ingest_put_aside(Ingest* ingest, const char* reason) noexcept {
+    return guard([&] {
+        if (ingest->has_batch) ingest->put_batch_aside(reason);
+    });
 }
 
 void ingest_good_rows(const Ingest* ingest, const int32_t** rows, int32_t* count) noexcept {

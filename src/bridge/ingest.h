@@ -4,10 +4,9 @@
 // are noexcept over plain data. Time is the caller's: microseconds since 2000-01-01 UTC.
 //
 //   open, add tables, restore their checkpoints, start
-//   loop:  poll           takes a batch, if there is one, decodes it
-//          next / answers what only PostgreSQL can compute, until next says kNothing; then the
-//          batch
-//                         has been folded into the tables' state
+//   loop:  poll           takes a batch, if there is one
+//          next / answers decodes it; what only PostgreSQL can compute, until next says kNothing;
+//                         then the batch has been folded into the tables' state
 //          prepare_commit when the caller wants to commit; changes(), write them, committed()
 //          wait           on fd, when poll found nothing, at most until deadline_us
 #pragma once
@@ -85,7 +84,7 @@ struct LostRange {
 };
 
 struct PollResult {
-    bool has_batch;     // call next
+    bool has_batch;     // call next, or put_aside
     bool wants_commit;  // something changed that is not committed (rows, positions, watermark)
     bool drained;       // no message waits just now
     bool all_at_end;    // the broker confirmed the end of every partition
@@ -96,6 +95,9 @@ struct PollResult {
     int32_t lost_count;
 };
 Status ingest_poll(Ingest* ingest, int64_t now_us, PollResult* out) noexcept;
+
+// From now on at most so many messages a batch.
+void ingest_set_batch_rows(Ingest* ingest, int32_t rows) noexcept;
 
 enum class Need : uint8_t {
     kNothing,   // the batch is folded
@@ -149,6 +151,11 @@ struct RawMessage {
     int64_t timestamp_ms;
 };
 RawMessage ingest_message(const Ingest* ingest, int32_t row) noexcept;
+// The first message of the batch, before it is decoded.
+RawMessage ingest_first_message(const Ingest* ingest) noexcept;
+// Instead of next: nothing looks into the messages of the batch; each becomes a dead letter of the
+// stream with this reason.
+Status ingest_put_aside(Ingest* ingest, const char* reason) noexcept;
 // After next said kNothing: the rows that are good for the stream (for a peek).
 void ingest_good_rows(const Ingest* ingest, const int32_t** rows, int32_t* count) noexcept;
 

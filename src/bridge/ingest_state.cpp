@@ -26,7 +26,8 @@ void Ingest::poll(int64_t now_us, PollResult* out) {
     has_batch = batch_.size() > 0;
     if (has_batch) {
         batch_.finish();
-        pipeline.begin(batch_, now_us);
+        batch_is_begun_ = false;
+        batch_at_us_ = now_us;
     } else {
         follow_reader();
         partitions_.clear();
@@ -43,6 +44,17 @@ void Ingest::poll(int64_t now_us, PollResult* out) {
     out->deadline_us = std::max(source.next_confirm_us(pipeline.has_open_windows()), now_us);
     out->lost = lost_.data();
     out->lost_count = static_cast<int32_t>(lost_.size());
+}
+
+void Ingest::begin_batch() {
+    if (batch_is_begun_) return;
+    batch_is_begun_ = true;
+    pipeline.begin(batch_, batch_at_us_);
+}
+
+void Ingest::put_batch_aside(const char* reason) {
+    pipeline.put_aside(batch_, reason);
+    has_batch = false;
 }
 
 void Ingest::take_events(int64_t now_us) {

@@ -16,6 +16,11 @@ struct Ingest {
 
     // One turn: what happened, then a batch, or questions to the broker.
     void poll(int64_t now_us, PollResult* out);
+    // What poll took has been looked at by nobody until one of these.
+    void begin_batch();
+    void put_batch_aside(const char* reason);
+    const MessageBatch& batch() const { return batch_; }
+    void set_batch_rows(int32_t rows) { batch_rows_ = rows; }
     int64_t position(int32_t partition) const { return reader.position(partition); }
 
     kafka::Reader reader;
@@ -36,6 +41,8 @@ struct Ingest {
     int32_t batch_rows_;
     int64_t batch_bytes_;
     MessageBatch batch_;
+    bool batch_is_begun_ = false;
+    int64_t batch_at_us_ = 0;  // when it was taken
     uint32_t turn_ = 0;
     bool batch_is_full_ = false;
     Broker broker_ = Broker::kStarting;

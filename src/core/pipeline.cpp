@@ -115,6 +115,19 @@ void Pipeline::begin(const MessageBatch& batch, int64_t now_us) {
     index_ = 0;
 }
 
+void Pipeline::put_aside(const MessageBatch& batch, std::string_view reason) {
+    rows_.assign_each(batch);
+    rejected_.assign(static_cast<size_t>(rows_.size()), 0);
+    good_rows_.clear();
+    phase_ = Phase::kDecode;
+    for (int32_t row = 0; row < rows_.size(); row++) {
+        reject(row, reason);
+        source_.bad_message(rows_.message(row).partition);
+    }
+    move_positions();
+    phase_ = Phase::kIdle;
+}
+
 PipelineRequest Pipeline::next() {
     if (phase_ == Phase::kDecode) {
         if (index_ == 0 && !waiting_.empty()) {

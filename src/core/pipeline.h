@@ -61,6 +61,8 @@ class Pipeline {
     // ---- a batch ----
     // The batch is finished and stays as it is until the next begin. None may be at hand.
     void begin(const MessageBatch& batch, int64_t now_us);
+    // Takes the batch in without a look into it: each message becomes a dead letter.
+    void put_aside(const MessageBatch& batch, std::string_view reason);
     // Goes on until something is wanted of PostgreSQL, or the batch is folded.
     PipelineRequest next();
     // Answers to the current request. A row without an answer has NULL.

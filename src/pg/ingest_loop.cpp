@@ -77,29 +77,52 @@ void drain_log(RunReader* reader) {
     }
 }
 
-// Returns true if there was a batch.
-bool poll_reader(const StreamRun* run, RunReader* reader) {
+// The message that is alone in the batch: may it be looked at? False: the extension is gone.
+bool take_carefully(const StreamRun* run, RunReader* reader) {
+    const bridge::RawMessage message = bridge::ingest_first_message(reader->ingest);
+    bool gone = false;
+    if (!mark_suspect(run->stream, message.partition, message.offset, &gone)) return !gone;
+    ereport(LOG, (errmsg("anomaly puts a message of topic \"%s\" aside that ends its worker",
+                         run->definition->spec.topic),
+                  errdetail("Partition %d, offset " INT64_FORMAT ": it is in anomaly.dead_letter.",
+                            message.partition, message.offset)));
+    check(bridge::ingest_put_aside(reader->ingest, "this message ended the worker each time"));
+    return true;
+}
+
+// False: the extension is gone.
+bool take_batch(const StreamRun* run, RunReader* reader) {
+    if (is_careful() && !take_carefully(run, reader)) return false;
+    referee_run(reader->referee, reader->ingest);
+    return true;
+}
+
+// *busy: there was a batch. False: the extension is gone.
+bool poll_reader(const StreamRun* run, RunReader* reader, bool* busy) {
     bridge::PollResult result = {};
     const bridge::IngestStats before = bridge::ingest_stats(reader->ingest);
     check(bridge::ingest_poll(reader->ingest, now_us(), &result));
-    if (result.has_batch) referee_run(reader->referee, reader->ingest);
+    if (result.has_batch && !take_batch(run, reader)) return false;
     const bridge::IngestStats after = bridge::ingest_stats(reader->ingest);
     reader->rows_since_commit += after.message_count - before.message_count;
     reader->bytes_since_commit += after.byte_count - before.byte_count;
     reader->wants_commit = reader->wants_commit || result.wants_commit || result.has_batch;
     reader->drained = result.drained;
+    reader->nothing_to_read = result.all_at_end || result.broker == bridge::Broker::kUnreachable ||
+                              result.broker == bridge::Broker::kTopicMissing;
     reader->deadline_us = result.deadline_us;
     keep_lost(reader, result);
     note_broker(run, reader, result);
     drain_log(reader);
-    return result.has_batch;
+    *busy = *busy || result.has_batch;
+    return true;
 }
 
 // At once when nothing waits (latency); under load when there is enough, or it is time
 // (throughput).
 bool commit_is_due(const RunReader* reader) {
     if (!reader->wants_commit) return false;
-    return reader->drained || reader->rows_since_commit >= settings.commit_rows ||
+    return reader->drained || is_careful() || reader->rows_since_commit >= settings.commit_rows ||
            now_us() - reader->last_commit_us >= settings.commit_interval_ms * INT64CONST(1000);
 }
 
@@ -227,6 +250,24 @@ bool store_figures(StreamRun* run) {
     return true;
 }
 
+bool has_nothing_to_read(const StreamRun* run) {
+    for (int r = 0; r < run->reader_count; r++) {
+        if (!run->readers[r]->nothing_to_read) return false;
+    }
+    return true;
+}
+
+// What lies further behind than a batch reaches was not in the batch that ended the worker.
+void end_care_in_time(StreamRun* run, bool busy) {
+    if (!is_careful()) return;
+    if (busy && ++run->careful_rounds < settings.batch_rows) return;
+    if (!busy && !has_nothing_to_read(run)) return;
+    end_care();
+    for (int r = 0; r < run->reader_count; r++) {
+        bridge::ingest_set_batch_rows(run->readers[r]->ingest, settings.batch_rows);
+    }
+}
+
 void wait_for_work(const StreamRun* run) {
     constexpr int kMaxFds = 32;
     int fds[kMaxFds];
@@ -246,7 +287,7 @@ bool work(StreamRun* run, bool* busy) {
     *busy = false;
     for (int r = 0; r < run->reader_count; r++) {
         RunReader* reader = run->readers[r];
-        if (poll_reader(run, reader)) *busy = true;
+        if (!poll_reader(run, reader, busy)) return false;
         if (!commit_is_due(reader)) continue;
         if (!commit_reader(run, reader)) return false;
         *busy = true;
@@ -266,11 +307,13 @@ bool run_until_reload(StreamRun* run) {
         if (take_reload_request()) return store_figures(run);
         bool busy = false;
         if (!work(run, &busy)) return false;
+        end_care_in_time(run, busy);
         publish_run(run);
         if (now_us() >= announce_due_us()) announce_pending();
         if (busy) continue;
         if (now_us() >= figures_due_us(run) && !store_figures(run)) return false;
-        if (!clear_start_mark(run->stream)) return false;
+        // A first wait, before the broker has said where its topic ends, is not yet "anywhere".
+        if (has_nothing_to_read(run) && !clear_start_mark(run->stream)) return false;
         wait_for_work(run);
     }
 }

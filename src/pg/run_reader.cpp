@@ -6,6 +6,7 @@
 #include "pg/guc.h"
 #include "pg/progress.h"
 #include "pg/shmem.h"
+#include "pg/start_mark.h"
 #include "pg/stream_run.h"
 #include "pg/wait.h"
 
@@ -20,7 +21,7 @@ bridge::IngestOptions ingest_options(const StreamDefinition* definition) {
     bridge::IngestOptions options = {};
     options.properties = definition->properties;
     options.property_count = definition->property_count;
-    options.batch_rows = settings.batch_rows;
+    options.batch_rows = is_careful() ? 1 : settings.batch_rows;
     options.database_is_utf8 = GetDatabaseEncoding() == PG_UTF8;
     options.batch_bytes = static_cast<int64_t>(settings.batch_kb) * 1024;
     return options;

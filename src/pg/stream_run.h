@@ -48,6 +48,7 @@ struct RunReader {
     int64 bytes_since_commit;
     bool wants_commit;
     bool drained;
+    bool nothing_to_read;  // just now: all ends are confirmed, or the broker does not answer
     bridge::Broker broker;
     int64 deadline_us;
 };
@@ -61,6 +62,7 @@ struct StreamRun {
     RunReader** readers;  // one per table at most
     int reader_count;
     RunReader* meeting[2];  // two readers on their way to the same positions
+    int careful_rounds;     // with one message a batch (pg/start_mark.h)
 };
 
 // Reads the stream, its tables and rules from the catalog. Needs a transaction; the result lives in

@@ -5,13 +5,19 @@ CREATE TABLE anomaly.stream (
     stream regclass PRIMARY KEY,
     paused boolean NOT NULL DEFAULT false,
     unfinished_starts integer NOT NULL DEFAULT 0,
-    started_at timestamptz
+    started_at timestamptz,
+    suspect_partition integer,
+    suspect_offset    bigint,
+    suspect_attempts  integer NOT NULL DEFAULT 0
 );
 COMMENT ON TABLE anomaly.stream IS 'streams (foreign tables) that feed a continuous table, and whether they are paused';
 COMMENT ON COLUMN anomaly.stream.stream IS 'the foreign table';
 COMMENT ON COLUMN anomaly.stream.paused IS 'true between anomaly.pause and anomaly.resume';
-COMMENT ON COLUMN anomaly.stream.unfinished_starts IS 'starts of its worker since one last got as far as a commit or a wait: more than one means that something crashes it';
+COMMENT ON COLUMN anomaly.stream.unfinished_starts IS 'starts of its worker since one last got as far as a commit or the end of its topic: more than one means that something crashes it';
 COMMENT ON COLUMN anomaly.stream.started_at IS 'the last start of its worker';
+COMMENT ON COLUMN anomaly.stream.suspect_partition IS 'partition of the message that is looked at alone, since its batch has ended the worker; NULL: none';
+COMMENT ON COLUMN anomaly.stream.suspect_offset IS 'and its offset';
+COMMENT ON COLUMN anomaly.stream.suspect_attempts IS 'how often that was begun; each time but the last it ended the worker';
 
 CREATE TABLE anomaly.continuous_table (
     relid            regclass PRIMARY KEY,

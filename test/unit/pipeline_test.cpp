@@ -146,7 +146,7 @@ struct Replay {
             pipeline->assign(from);
         }
     }
-    void read(int32_t partition, int32_t count) {
+    void take(int32_t partition, int32_t count) {
         batch.clear();
         auto& topic = topics[static_cast<size_t>(partition)];
         int64_t& next = next_offset[static_cast<size_t>(partition)];
@@ -156,6 +156,9 @@ struct Replay {
                       nullptr, -1);
         }
         batch.finish();
+    }
+    void read(int32_t partition, int32_t count) {
+        take(partition, count);
         pipeline->begin(batch, kNow);
         PipelineRequest request = pipeline->next();
         while (request.kind != PipelineRequest::Kind::kNothing) {
@@ -363,6 +366,28 @@ TEST(Pipeline, BadMessagesAreDeadLettersAndMoveNothing) {
     EXPECT_EQ(replay.pipeline->good_rows(), std::vector<int32_t>{4});
     EXPECT_EQ(replay.pipeline->table(0)->clock().max_event_time(0), 700000000 * kSecond);
     EXPECT_EQ(replay.pipeline->positions()[0].next_offset, 5);
+    replay.commit();
+    EXPECT_EQ(replay.databases[0].rows.size(), 1u);
+}
+
+TEST(Pipeline, WhatIsPutAsideIsADeadLetterThatNobodyHasLookedAt) {
+    Replay replay({});
+    replay.tables = {replay.stream.windowed()};
+    replay.databases.resize(1);
+    replay.start();
+    replay.topics[0] = {cpu_message("doc", 1, kNow), cpu_message("dopey", 2, kNow)};
+    replay.take(0, 1);
+    replay.pipeline->put_aside(replay.batch, "it ended the worker");
+    auto& letters = replay.pipeline->dead_letters();
+    ASSERT_EQ(letters.size(), 1u);
+    EXPECT_STREQ(letters[0].reason, "it ended the worker");
+    EXPECT_EQ(std::string(letters[0].value, static_cast<size_t>(letters[0].value_size)),
+              replay.topics[0][0]);
+    EXPECT_EQ(replay.pipeline->positions()[0].next_offset, 1);
+    EXPECT_EQ(replay.pipeline->table(0)->clock().max_event_time(0), kNoTime);
+    replay.commit();
+    EXPECT_TRUE(replay.databases[0].rows.empty());
+    replay.read(0, 1);
     replay.commit();
     EXPECT_EQ(replay.databases[0].rows.size(), 1u);
 }
