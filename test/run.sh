@@ -10,6 +10,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../tools/common.sh"
 source "$root_dir/tools/packages.sh"
 source "$root_dir/tools/server.sh"
 source "$root_dir/tools/kafka.sh"
+source "$root_dir/tools/consumers.sh"
 
 counts=
 work_dir=
@@ -116,12 +117,13 @@ part_tap() {
     bin=$("$server_config" --bindir)
     pgxs=$(dirname "$("$server_config" --pgxs)")/../..
     kafka_libraries
+    if [[ ${files[*]} == *_consumers.pl* ]]; then make_consumers; fi
     as_runner env PATH="$bin:$PATH" PG_CONFIG="$server_config" \
         PG_REGRESS="$(realpath "$pgxs/src/test/regress/pg_regress")" \
         PG_TEST_PORT_DIR="$work_dir" \
         PERL5LIB="$work_dir/tree/test/tap:$(realpath "$pgxs/src/test/perl")" \
         ANOMALY_BIN="$work_dir/bin" ANOMALY_TREE="$work_dir/tree" \
-        ANOMALY_KAFKA_LIBS="$work_dir/kafka" \
+        ANOMALY_KAFKA_LIBS="$work_dir/kafka" ANOMALY_CONSUMERS="$work_dir/consumers" \
         perl "$work_dir/tree/test/tap/harness.pl" "$work_dir/counts" "$work_dir/tap" \
         "${files[@]}" || true
     [[ -e $work_dir/counts ]] || return 1

@@ -23,7 +23,7 @@ files() {
     local suffix expression=()
     for suffix in "$@"; do expression+=(-o -name "*$suffix"); done
     find . \( -path ./build -o -path ./.git -o -path ./results -o -path ./tmp_check \
-        -o -path './anomaly--*.sql' \) -prune -o \
+        -o -path './anomaly--*.sql' -o -name package-lock.json \) -prune -o \
         -type f \( "${expression[@]:1}" \) -print | sed 's|^\./||' | sort
 }
 

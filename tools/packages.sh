@@ -71,6 +71,13 @@ package_list() {
         # For a real Apache Kafka; any Java and Maven will do, however they were installed.
         if ! command -v java >/dev/null; then echo default-jre-headless; fi
         if ! command -v mvn >/dev/null; then echo maven; fi
+        # For demo/consumers: whatever is there first, however it was installed.
+        echo python3-psycopg libpostgresql-jdbc-java
+        if ! command -v javac >/dev/null; then echo default-jdk-headless; fi
+        if ! command -v go >/dev/null; then echo golang-go; fi
+        if ! command -v node >/dev/null; then echo nodejs; fi
+        # A Node of the distribution has pg as a package; any other one brings npm.
+        if ! command -v npm >/dev/null; then echo node-pg; fi
     fi
 }
 
