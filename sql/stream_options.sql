@@ -86,14 +86,23 @@ ALTER FOREIGN TABLE good_stream OPTIONS (SET startup '2026-01-01 00:00:00+00');
 ALTER FOREIGN TABLE good_stream OPTIONS (DROP topic);
 EXPLAIN (COSTS OFF) SELECT usage FROM good_stream WHERE hostname = 'doc';
 
--- it can only be read yet, and reading says when nobody is there
-INSERT INTO good_stream (usage) VALUES (1);
+-- messages are only added, and whoever is not there is named
+EXPLAIN (COSTS OFF) INSERT INTO good_stream (usage) VALUES (1);
+INSERT INTO good_stream (usage) VALUES (1) ON CONFLICT DO NOTHING;
 UPDATE good_stream SET usage = 1;
 DELETE FROM good_stream;
 SET anomaly.peek_time_limit = '500ms';
 \set VERBOSITY sqlstate
 SELECT usage FROM good_stream LIMIT 1;
+ALTER SERVER nowhere OPTIONS (ADD message_timeout_ms '500');
+INSERT INTO good_stream (usage) VALUES (1);
 \set VERBOSITY default
+ALTER SERVER nowhere OPTIONS (ADD delivery 'twice');
+ALTER SERVER nowhere OPTIONS (ADD delivery 'plain');
+ALTER SERVER nowhere OPTIONS (ADD delivry 'plain');
+CREATE USER MAPPING FOR PUBLIC SERVER nowhere OPTIONS (delivery 'plain');
+CREATE FOREIGN TABLE twice_stream (a int, b text OPTIONS (path '$.a')) SERVER nowhere OPTIONS (topic 'a');
+INSERT INTO twice_stream VALUES (1);
 
 -- what options and columns say to one another is checked when they are set, too
 CREATE FOREIGN TABLE wrong_stream (a text, b int OPTIONS (metadata 'offset')) SERVER nowhere OPTIONS (topic 'a');

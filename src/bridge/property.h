@@ -17,9 +17,13 @@ enum class OptionClass : uint8_t {
     kUserMapping,       // secrets and names: on a USER MAPPING only
 };
 
+// What a client is made for; it is given no property of the other kind.
+enum class ClientKind : uint8_t { kReader, kWriter };
+
 OptionClass option_class(const char* sql_name) noexcept;
 // The library's own name; nullptr: unknown.
 const char* option_property(const char* sql_name) noexcept;
+bool option_is_for(const char* sql_name, ClientKind client) noexcept;
 // All names, for hints: index 0, 1, ... until nullptr.
 const char* option_name(int32_t index) noexcept;
 

@@ -43,12 +43,6 @@ constexpr Setting kFixed[] = {
     {"allow.auto.create.topics", "false"},
 };
 
-void set(rd_kafka_conf_t* conf, const char* name, const char* value) {
-    char error[kErrorBytes] = {};
-    if (rd_kafka_conf_set(conf, name, value, error, sizeof error) != RD_KAFKA_CONF_OK)
-        throw PropertyError(name, error);
-}
-
 void set_if_known(rd_kafka_conf_t* conf, const Setting& setting) {
     char error[kErrorBytes] = {};
     rd_kafka_conf_set(conf, setting.name, setting.value, error, sizeof error);
@@ -99,26 +93,37 @@ SignalBlock::~SignalBlock() {
     pthread_sigmask(SIG_SETMASK, &saved_, nullptr);
 }
 
+void set_property(rd_kafka_conf_t* conf, const char* name, const char* value) {
+    char error[kErrorBytes] = {};
+    if (rd_kafka_conf_set(conf, name, value, error, sizeof error) != RD_KAFKA_CONF_OK)
+        throw PropertyError(name, error);
+}
+
 void check_property(const char* name, const char* value) {
     const Owned<rd_kafka_conf_t> conf(rd_kafka_conf_new());
-    set(conf.get(), name, value);
+    set_property(conf.get(), name, value);
+}
+
+Owned<rd_kafka_t> make_client(rd_kafka_type_t type, Owned<rd_kafka_conf_t> conf) {
+    char error[kErrorBytes] = {};
+    const SignalBlock block;
+    Owned<rd_kafka_t> client(rd_kafka_new(type, conf.get(), error, sizeof error));
+    if (!client) throw ClientError(error);
+    (void)conf.release();  // the client's now
+    return client;
 }
 
 Owned<rd_kafka_t> make_consumer(const Properties& properties, LogRing& log) {
     Owned<rd_kafka_conf_t> conf(rd_kafka_conf_new());
-    for (const auto& [name, value] : kDefaults) set(conf.get(), name, value);
+    for (const auto& [name, value] : kDefaults) set_property(conf.get(), name, value);
     set_if_known(conf.get(), kQueuePause);
-    for (const auto& [name, value] : properties) set(conf.get(), name.c_str(), value.c_str());
-    for (const auto& [name, value] : kFixed) set(conf.get(), name, value);
+    for (const auto& [name, value] : properties)
+        set_property(conf.get(), name.c_str(), value.c_str());
+    for (const auto& [name, value] : kFixed) set_property(conf.get(), name, value);
     rd_kafka_conf_set_opaque(conf.get(), &log);
     rd_kafka_conf_set_log_cb(conf.get(), store_log);
     rd_kafka_conf_set_events(conf.get(), RD_KAFKA_EVENT_ERROR);
-
-    char error[kErrorBytes] = {};
-    const SignalBlock block;
-    Owned<rd_kafka_t> client(rd_kafka_new(RD_KAFKA_CONSUMER, conf.get(), error, sizeof error));
-    if (!client) throw ClientError(error);
-    (void)conf.release();  // the client's now
+    Owned<rd_kafka_t> client = make_client(RD_KAFKA_CONSUMER, std::move(conf));
     rd_kafka_poll_set_consumer(client.get());
     return client;
 }

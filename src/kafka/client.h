@@ -1,5 +1,5 @@
-// A librdkafka consumer made from properties: what it owns, its log, its settings that we insist
-// on.
+// A librdkafka client made from properties: what it owns, its log, and, for a consumer, its
+// settings that we insist on.
 //
 // Its threads are born with every signal blocked, and its only callback stores a log line.
 #pragma once
@@ -26,6 +26,7 @@ struct Deleter {
     void operator()(rd_kafka_queue_t* queue) const { rd_kafka_queue_destroy(queue); }
     void operator()(rd_kafka_event_t* event) const { rd_kafka_event_destroy(event); }
     void operator()(rd_kafka_message_t* message) const { rd_kafka_message_destroy(message); }
+    void operator()(rd_kafka_headers_t* headers) const { rd_kafka_headers_destroy(headers); }
     void operator()(rd_kafka_error_t* error) const { rd_kafka_error_destroy(error); }
     void operator()(const rd_kafka_metadata_t* metadata) const {
         rd_kafka_metadata_destroy(metadata);
@@ -77,7 +78,11 @@ class SignalBlock {
 };
 
 // Throws PropertyError when the library does not take the property.
+void set_property(rd_kafka_conf_t* conf, const char* name, const char* value);
 void check_property(const char* name, const char* value);
+
+// Throws ClientError.
+Owned<rd_kafka_t> make_client(rd_kafka_type_t type, Owned<rd_kafka_conf_t> conf);
 
 // A consumer that joins no group; the log must outlive it. Throws PropertyError, ClientError.
 Owned<rd_kafka_t> make_consumer(const Properties& properties, LogRing& log);

@@ -5,6 +5,7 @@
 
 #include "pg/fdw_scan.h"
 
+#include "pg/fdw_modify.h"
 #include "pg/scan_condition.h"
 
 namespace anomaly::pg {
@@ -164,13 +165,6 @@ ForeignScan* get_plan(PlannerInfo* root, RelOptInfo* relation, Oid stream, Forei
                             used_attributes(relation, conditions), NIL, NIL, outer_plan);
 }
 
-List* plan_modify(PlannerInfo* root, ModifyTable*, Index result_relation, int) {
-    const Oid relation = planner_rt_fetch(result_relation, root)->relid;
-    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                    errmsg("cannot write to stream \"%s\"", get_rel_name(relation)),
-                    errdetail("Streams can only be read yet.")));
-}
-
 }  // namespace
 
 ANOMALY_FUNCTION(anomaly_kafka_fdw_handler) {
@@ -178,8 +172,8 @@ ANOMALY_FUNCTION(anomaly_kafka_fdw_handler) {
     routine->GetForeignRelSize = get_size;
     routine->GetForeignPaths = get_paths;
     routine->GetForeignPlan = get_plan;
-    routine->PlanForeignModify = plan_modify;
     set_scan_callbacks(routine);
+    set_modify_callbacks(routine);
     PG_RETURN_POINTER(routine);
 }
 

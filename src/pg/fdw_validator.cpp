@@ -28,10 +28,14 @@ const char* const* option_names(Oid catalog) {
     if (catalog == AttributeRelationId) return kColumnOptions;
     int32 count = 0;
     while (bridge::option_name(count) != NULL) count++;
+    for (int i = 0; kServerOptions[i] != NULL; i++) count++;
     const char** names =
         static_cast<const char**>(palloc0(sizeof(char*) * (static_cast<Size>(count) + 1)));
     int used = 0;
-    for (int32 i = 0; i < count; i++) {
+    for (int i = 0; catalog == ForeignServerRelationId && kServerOptions[i] != NULL; i++) {
+        names[used++] = kServerOptions[i];
+    }
+    for (int32 i = 0; bridge::option_name(i) != NULL; i++) {
         const char* name = bridge::option_name(i);
         if (belongs_to(bridge::option_class(name), catalog)) names[used++] = name;
     }
@@ -109,7 +113,11 @@ void check_property_option(const char* name, const char* value, Oid catalog) {
 void check_option(DefElem* option, Oid catalog) {
     const char* name = option->defname;
     const char* value = defGetString(option);
-    if (catalog == ForeignServerRelationId || catalog == UserMappingRelationId) {
+    if (is_server_option(name) && catalog == UserMappingRelationId) {
+        misplaced_option(name, "server");
+    } else if (catalog == ForeignServerRelationId && check_server_option(name, value)) {
+        return;
+    } else if (catalog == ForeignServerRelationId || catalog == UserMappingRelationId) {
         check_property_option(name, value, catalog);
     } else if (catalog == ForeignTableRelationId) {
         if (!check_table_option(name, value)) unknown_option(name, catalog);

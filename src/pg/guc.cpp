@@ -57,6 +57,10 @@ void define_settings() {
     define_int("anomaly.peek_time_limit", "How long reading a stream waits for a silent broker.",
                "When nothing comes for so long, the statement fails.", &settings.peek_time_limit_ms,
                10000, 1, 3600 * 1000, PGC_USERSET, GUC_UNIT_MS);
+    define_int("anomaly.sink_buffer", "Memory for messages that wait for the commit.",
+               "A transaction that writes more to streams begins to send before its commit, inside "
+               "of a Kafka transaction.",
+               &settings.sink_buffer_kb, 16 * 1024, 64, 1024 * 1024, PGC_USERSET, GUC_UNIT_KB);
     MarkGUCPrefixReserved("anomaly");
 }
 

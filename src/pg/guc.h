@@ -17,6 +17,7 @@ struct Settings {
     int event_retention_s;
     int max_streams;
     int peek_time_limit_ms;
+    int sink_buffer_kb;
 };
 extern Settings settings;
 

@@ -103,6 +103,7 @@ const char* parse_step(const char* text, const char* at, char* out) {
 
 }  // namespace
 
+const char* const kServerOptions[] = {"delivery", NULL};
 const char* const kTableOptions[] = {"topic",        "format",     "event_time", "watermark_delay",
                                      "idle_timeout", "max_future", "startup",    NULL};
 const char* const kColumnOptions[] = {"path", "metadata", NULL};
@@ -154,6 +155,21 @@ Source parse_metadata(const char* text) {
     }
     static const char* const kNames[] = {"topic", "partition", "offset", "timestamp", "key", NULL};
     invalid_value("metadata", text, choice_hint(text, kNames));
+}
+
+bool is_server_option(const char* name) {
+    for (int i = 0; kServerOptions[i] != NULL; i++) {
+        if (strcmp(kServerOptions[i], name) == 0) return true;
+    }
+    return false;
+}
+
+bool check_server_option(const char* name, const char* value) {
+    if (strcmp(name, "delivery") != 0) return false;
+    if (strcmp(value, "transaction") != 0 && strcmp(value, "plain") != 0) {
+        invalid_value(name, value, "It is transaction or plain.");
+    }
+    return true;
 }
 
 bool check_table_option(const char* name, const char* value) {

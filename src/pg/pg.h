@@ -51,6 +51,7 @@ extern "C" {
 #include "executor/spi.h"
 #include "executor/tstoreReceiver.h"
 #include "common/int.h"
+#include "common/jsonapi.h"
 #include "fmgr.h"
 #include "foreign/fdwapi.h"
 #include "foreign/foreign.h"
@@ -83,6 +84,7 @@ extern "C" {
 #include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "storage/lwlock.h"
+#include "storage/predicate.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "storage/shmem.h"
@@ -98,6 +100,7 @@ extern "C" {
 #include "utils/datetime.h"
 #include "utils/datum.h"
 #include "utils/expandeddatum.h"
+#include "utils/float.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
@@ -143,6 +146,29 @@ inline WaitEventSet* create_wait_event_set(int event_count) {
     return CreateWaitEventSet(NULL, event_count);
 #else
     return CreateWaitEventSet(TopMemoryContext, event_count);
+#endif
+}
+
+// 17 replaced pgprocno by MyProcNumber.
+inline int backend_slot() {
+#if PG_VERSION_NUM >= 170000
+    return MyProcNumber;
+#else
+    return MyProc->pgprocno;
+#endif
+}
+
+// As whom an INSERT into this relation is to be done. 16 brought a function for it.
+inline Oid inserting_user(ResultRelInfo* result, EState* state) {
+#if PG_VERSION_NUM >= 160000
+    return ExecGetResultRelCheckAsUser(result, state);
+#else
+    // A partition that rows are routed to has no entry of its own.
+    ResultRelInfo* named = result->ri_RangeTableIndex == 0 && result->ri_RootResultRelInfo != NULL
+                               ? result->ri_RootResultRelInfo
+                               : result;
+    const Oid user = exec_rt_fetch(named->ri_RangeTableIndex, state)->checkAsUser;
+    return OidIsValid(user) ? user : GetUserId();
 #endif
 }
 

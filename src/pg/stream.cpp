@@ -215,7 +215,8 @@ StreamDefinition* load_stream(Oid foreign_table, const bool* used_columns) {
     stream->descriptor = CreateTupleDescCopyConstr(RelationGetDescr(relation));
     load_options(relation, table->options, stream);
     load_columns(relation, table->options, used_columns, stream);
-    stream->properties = load_properties(stream->server, stream->owner, &stream->property_count);
+    stream->properties = load_properties(stream->server, stream->owner, bridge::ClientKind::kReader,
+                                         &stream->property_count);
     table_close(relation, NoLock);
     return stream;
 }
