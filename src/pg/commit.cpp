@@ -5,6 +5,7 @@
 #include "pg/aggregate_fold.h"
 #include "pg/announce.h"
 #include "pg/call.h"
+#include "pg/catalog.h"
 #include "pg/continuous_ddl.h"
 #include "pg/event_log.h"
 #include "pg/extension_lock.h"
@@ -164,11 +165,20 @@ void forget_table(Commit* commit, RunTable* table) {
     table->retry_at_us = PG_INT64_MAX;
 }
 
+// What is done from now on is done as the new owner; expressions follow with the next load.
+void follow_owner(const Commit* commit, RunTable* table) {
+    const Oid owner = relation_owner(table->relid);
+    if (owner == table->owner) return;
+    table->owner = owner;
+    wake_stream(MyDatabaseId, commit->run->stream);
+}
+
 void commit_table(Commit* commit, RunTable* table) {
     if (!has_guard(table->relid)) {
         forget_table(commit, table);
         return;
     }
+    follow_owner(commit, table);
     TablePart part = {};
     part.commit = commit;
     part.table = table;
