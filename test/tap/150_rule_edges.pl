@@ -90,7 +90,8 @@ is(sql(q{SELECT count(*) FROM anomaly.finding_log WHERE rule = 'load'}), '1',
 is(sql(q{SELECT count(DISTINCT id) || ' ' || count(DISTINCT finding) || ' ' || count(*)
     FROM anomaly.events_since(0) WHERE rule = 'load'}), '3 1 3',
     'each event has its own id, all the same finding');
-is(sql(q{SELECT id = finding FROM anomaly.events_since(0) WHERE rule = 'load' ORDER BY seq LIMIT 1}),
+is(sql(q{SELECT id = finding FROM anomaly.events_since(0) WHERE rule = 'load'
+    ORDER BY seq LIMIT 1}),
     't', 'the first has the id of the finding');
 is(events_of('steps'), join(', ', ('a 0 finding') x 2), 'two steps of a set begin');
 reading('a', -300, 7);
@@ -107,8 +108,8 @@ is(sql(q{SELECT count(*) FROM anomaly.finding_state WHERE relid = 'load'::regcla
 
 # ---- late corrections ----
 
-is(sql(q{SELECT count(*) FROM anomaly.finding_state WHERE relid = 'patient'::regclass AND standing}),
-    '1', 'with allowed_lateness the window is not final yet');
+is(sql(q{SELECT count(*) FROM anomaly.finding_state
+    WHERE relid = 'patient'::regclass AND standing}), '1', 'with allowed_lateness the window is not final yet');
 reading('a', 0, 20);
 is(events_of('patient'), '', 'a late row that changes nothing for the rule');
 reading('a', -5000, 21);

@@ -110,7 +110,8 @@ my %acts = (
         qr/must be a superuser|permission denied to terminate/ ],
     inserts => [ { run => q{INSERT INTO scribble VALUES ('x')} }, qr/read-only transaction/ ],
     drops => [ { run => 'DROP TABLE hers' }, qr/read-only transaction/ ],
-    read_write => [ { run => q{SET transaction_read_only = off; INSERT INTO scribble VALUES ('x')} },
+    read_write => [
+        { run => q{SET transaction_read_only = off; INSERT INTO scribble VALUES ('x')} },
         qr/cannot set transaction read-write mode/ ],
     temporary => [ { run => 'CREATE TEMP TABLE t ()' }, qr/read-only|security-restricted/ ],
     listens => [ { run => 'LISTEN anomaly' }, qr/security-restricted operation/ ],

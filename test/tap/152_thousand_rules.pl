@@ -47,7 +47,8 @@ sub found_all
     my ($from, $name, $but) = @_;
     return same_rows($node,
         q{SELECT rule, series->>'hostname', series->>'cpu', window_start, value, threshold, message}
-          . " FROM anomaly.finding_log WHERE window_start >= to_timestamp($begin_ms / 1000 + 30 * $from)",
+          . ' FROM anomaly.finding_log'
+          . " WHERE window_start >= to_timestamp($begin_ms / 1000 + 30 * $from)",
         q{SELECT 'rule ' || n, hostname, cpu, window_start, value, threshold, message FROM wanted,}
           . " cpu_agg c, over_limit(c, parameters) WHERE $closed AND $but"
           . " AND window_start >= to_timestamp($begin_ms / 1000 + 30 * $from)", $name);
@@ -63,7 +64,8 @@ unlike($plan, qr/Function Scan/, 'the function is inlined');
 
 # ---- one bad among them ----
 
-sql(q{SELECT anomaly.alter_rule('rule 500', parameters => '{"host": "doc", "cpu": "cpu1", "limit": "no number"}')});
+sql(q{SELECT anomaly.alter_rule('rule 500',
+  parameters => '{"host": "doc", "cpu": "cpu1", "limit": "no number"}')});
 next_window() for 3 .. 4;
 my $bad = q{n <> 500};
 found_all(2, 'a bad parameter costs only its rule', $bad);
@@ -99,8 +101,8 @@ sql(q{CREATE OR REPLACE FUNCTION over_limit(c cpu_agg, p jsonb) RETURNS SETOF an
             AND c.usage_avg > (p->>'limit')::float8; END $$;
       SELECT anomaly.alter_rule('rule 500', parameters => '{"sleep": 1}')});
 next_window();
-wait_until($node, q{SELECT state = 'disabled' FROM anomaly.rule_status WHERE name = 'rule 500'}, 't',
-    'it is found out and disabled');
+wait_until($node, q{SELECT state = 'disabled' FROM anomaly.rule_status
+    WHERE name = 'rule 500'}, 't', 'it is found out and disabled');
 next_window();
 found_all(6, 'and the others have found all', $bad);
 is(sql(q{SELECT count(*) FROM anomaly.rule_status WHERE state = 'running'}), '999',
