@@ -109,7 +109,8 @@ is(sql(q{SELECT count(*) FROM anomaly.finding_state WHERE relid = 'load'::regcla
 # ---- late corrections ----
 
 is(sql(q{SELECT count(*) FROM anomaly.finding_state
-    WHERE relid = 'patient'::regclass AND standing}), '1', 'with allowed_lateness the window is not final yet');
+    WHERE relid = 'patient'::regclass AND standing}), '1',
+    'with allowed_lateness the window is not final yet');
 reading('a', 0, 20);
 is(events_of('patient'), '', 'a late row that changes nothing for the rule');
 reading('a', -5000, 21);

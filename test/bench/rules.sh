@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# What rules cost in a commit, beside the same query by itself:
+#
+#   test/bench/rules.sh [--windows N]
+#
+# A mock broker has the seed's readings; each commit closes one window of 35 rows. Prints the time
+# of one of 1,000 rules that have a function each and of its bare cached query, and the time of
+# 1,000 rules that share a function beside that of ten. It is no test, no figure makes it fail.
+set -euo pipefail
+
+# shellcheck source-path=SCRIPTDIR
+source "$(dirname "${BASH_SOURCE[0]}")/../../tools/common.sh"
+source "$root_dir/tools/packages.sh"
+source "$root_dir/tools/server.sh"
+
+windows=40
+per_window=350
+work_dir=
+broker_pid=
+
+clean_up() {
+    trap - EXIT INT TERM
+    if [[ -n $broker_pid ]]; then kill "$broker_pid" 2>/dev/null || true; fi
+    if [[ -z $work_dir ]]; then return; fi
+    stop_cluster bench
+    rm -rf "$work_dir"
+}
+
+psql_bench() {
+    as_runner "$("$server_config" --bindir)/psql" -X -qAt -F $'\t' -h "$work_dir/bench.socket" \
+        -U "$runner" -d postgres -v ON_ERROR_STOP=1 "$@"
+}
+
+prepare() {
+    say "build"
+    need_packages test
+    build_extension
+    build_native release mock_broker generate
+    make_work_dir
+    trap clean_up EXIT
+    trap 'exit 130' INT TERM
+    install_private
+    mkdir -p "$work_dir/bin"
+    find "$root_dir/build/release" -maxdepth 3 -type f -executable \
+        \( -name mock_broker -o -name generate \) -exec cp -t "$work_dir/bin" {} +
+    # A batch is a window, and a commit.
+    start_cluster bench "max_worker_processes = 20" "anomaly.batch_rows = $per_window" \
+        "anomaly.commit_rows = $per_window" "anomaly.notify = off"
+    "$work_dir/bin/mock_broker" --topic cpu_load_stats_real --partitions 1 >"$work_dir/broker" &
+    broker_pid=$!
+    until [[ -s $work_dir/broker ]]; do sleep 0.1; done
+    bootstrap=$(sed -n 's/^bootstrap\.servers=//p' "$work_dir/broker")
+    "$work_dir/bin/generate" --brokers "$bootstrap" --topic cpu_load_stats_real --partitions 1 \
+        --count $((windows * per_window)) --start-ms 1700000010000 \
+        --step-us $((30000000 / per_window)) >/dev/null 2>&1
+    psql_bench -v bootstrap="$bootstrap" -f "$root_dir/test/bench/sql/rules_stream.sql"
+}
+
+# measure SQL: the rules that it makes look at all windows; microseconds that all of them took a
+# commit.
+measure() {
+    psql_bench -c "CREATE TABLE cpu_agg WITH (anomaly.continuous) AS SELECT hostname, cpu,
+        window_start, window_end, avg(usage) AS usage_avg, max(usage) AS usage_max FROM cpu_in,
+        tumble(time_ltz, interval '30 seconds') GROUP BY hostname, cpu, window_start, window_end
+        WITH NO DATA" -c "$1" -c "SELECT anomaly.resume('cpu_in')" >/dev/null
+    psql_bench -c "SELECT anomaly.wait_for_stream('cpu_in', '10 minutes')" >/dev/null
+    # What is only counted so far is written before the rules are loaded again.
+    psql_bench -c "SELECT anomaly.alter_rule(min(name)) FROM anomaly.rule" >/dev/null
+    local commits=0
+    until [[ $commits -ge $((windows - 2)) ]]; do
+        sleep 0.2
+        commits=$(psql_bench -c "SELECT min(evaluations) FROM anomaly.rule")
+    done
+    psql_bench -c "SELECT round(extract(epoch FROM sum(total_time / evaluations)) * 1e6)
+        FROM anomaly.rule"
+}
+
+start_over() { psql_bench -c "DROP TABLE cpu_agg CASCADE; SELECT anomaly.pause('cpu_in')" >/dev/null; }
+
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; }
+
+main() {
+    local own bare ten thousand
+    while [[ $# -gt 0 ]]; do
+        case $1 in
+            --windows) windows=${2:?--windows wants a number} ;;
+            *) die "there is no option $1" "the head of test/bench/rules.sh lists all" ;;
+        esac
+        shift 2
+    done
+    prepare
+    say "result, in microseconds a commit"
+    own=$(measure "DO \$\$ BEGIN FOR n IN 1 .. 1000 LOOP
+        EXECUTE format('CREATE FUNCTION own_%s(c cpu_agg) RETURNS SETOF anomaly.finding
+          LANGUAGE sql STABLE AS %L', n, 'SELECT ''warning'', c.usage_avg, t.allowed, c.cpu
+            FROM limits t WHERE t.hostname = c.hostname AND c.usage_avg > t.allowed + ' || n);
+        PERFORM anomaly.create_rule('own ' || n, 'cpu_agg', 'own_' || n);
+      END LOOP; END \$\$")
+    bare=$(psql_bench -f "$root_dir/test/bench/sql/rules_bare.sql")
+    echo "one of 1,000 rules: $((own / 1000)); its bare cached query: $bare;" \
+        "ratio $(ratio "$((own / 1000))" "$bare")"
+    start_over
+    for count in 10 1000; do
+        thousand=$(measure "CREATE FUNCTION shared(c cpu_agg, p jsonb) RETURNS SETOF anomaly.finding
+          LANGUAGE sql STABLE AS \$\$ SELECT 'warning', c.usage_avg, (p->>'limit')::float8, 'over'
+            WHERE c.hostname = p->>'host' AND c.usage_avg > (p->>'limit')::float8 \$\$;
+          SELECT anomaly.create_rule('shared ' || n, 'cpu_agg', 'shared', 'close',
+            jsonb_build_object('host', 'host' || n, 'limit', 200)) FROM generate_series(1, $count) n")
+        if [[ $count == 10 ]]; then ten=$thousand; fi
+        start_over
+    done
+    echo "ten rules that share a function: $ten; 1,000 of them: $thousand;" \
+        "ratio $(ratio "$thousand" "$ten")"
+}
+
+main "$@"
