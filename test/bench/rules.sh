@@ -71,11 +71,14 @@ measure() {
         sleep 0.2
         commits=$(psql_bench -c "SELECT min(evaluations) FROM anomaly.rule")
     done
-    psql_bench -c "SELECT round(extract(epoch FROM sum(total_time / evaluations)) * 1e6)
+    psql_bench -c "SELECT round(extract(epoch FROM sum(total_time)) * 1e6 / max(evaluations))
         FROM anomaly.rule"
 }
 
-start_over() { psql_bench -c "DROP TABLE cpu_agg CASCADE; SELECT anomaly.pause('cpu_in')" >/dev/null; }
+start_over() {
+    psql_bench -c "SET client_min_messages = warning" -c "DROP TABLE cpu_agg CASCADE" \
+        -c "SELECT anomaly.pause('cpu_in')" >/dev/null
+}
 
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; }
 
