@@ -185,7 +185,9 @@ void evaluate_group(Round* round, RuleGroup* group) {
         if (rule->result == RuleResult::kDue && !rule->is_alone) rules[count++] = rule;
     }
     if (count > 1) {
+        const TimestampTz start = GetCurrentTimestamp();
         Tuplestorestate* parameters = register_parameters(rules, count);
+        rules[0]->elapsed_us = Max(GetCurrentTimestamp() - start, 0);
         const char* error = run_query(round, rules, count, &group->plan);
         SPI_unregister_relation(kParametersName);
         tuplestore_end(parameters);

@@ -11,3 +11,6 @@ CREATE TABLE limits (hostname text PRIMARY KEY, allowed float8);
 INSERT INTO limits VALUES ('doc', 100), ('grumpy', 100), ('sleepy', 100), ('bashful', 100),
   ('happy', 100), ('sneezy', 100), ('dopey', 100);
 ANALYZE limits;
+CREATE TABLE ticks (at timestamptz);
+CREATE FUNCTION tick() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN INSERT INTO ticks VALUES (clock_timestamp()); RETURN NULL; END $$;
