@@ -72,8 +72,8 @@ measure() {
         sleep 0.2
         commits=$(psql_bench -c "SELECT min(evaluations) FROM anomaly.rule")
     done
-    psql_bench -F ' ' -c "SELECT round(extract(epoch FROM sum(total_time)) * 1e6 / max(evaluations)),
-        (SELECT round(percentile_cont(0.5) WITHIN GROUP (ORDER BY us)) FROM (SELECT
+    psql_bench -F ' ' -c "SELECT
+        round(extract(epoch FROM sum(total_time)) * 1e6 / max(evaluations)), (SELECT round(percentile_cont(0.5) WITHIN GROUP (ORDER BY us)) FROM (SELECT
           extract(epoch FROM at - lag(at) OVER (ORDER BY at)) * 1e6 AS us FROM ticks) q)
         FROM anomaly.rule"
 }
@@ -107,11 +107,12 @@ main() {
         "ratio $(ratio "$((own / 1000))" "$bare"); a commit: $commit"
     start_over
     for count in 10 1000; do
-        read -r rules commit < <(measure "CREATE FUNCTION shared(c cpu_agg, p jsonb) RETURNS SETOF anomaly.finding
-          LANGUAGE sql STABLE AS \$\$ SELECT 'warning', c.usage_avg, (p->>'limit')::float8, 'over'
+        read -r rules commit < <(measure "CREATE FUNCTION shared(c cpu_agg, p jsonb)
+          RETURNS SETOF anomaly.finding LANGUAGE sql STABLE AS \$\$ SELECT 'warning', c.usage_avg, (p->>'limit')::float8, 'over'
             WHERE c.hostname = p->>'host' AND c.usage_avg > (p->>'limit')::float8 \$\$;
           SELECT anomaly.create_rule('shared ' || n, 'cpu_agg', 'shared', 'close',
-            jsonb_build_object('host', 'host' || n, 'limit', 200)) FROM generate_series(1, $count) n")
+            jsonb_build_object('host', 'host' || n, 'limit', 200))
+            FROM generate_series(1, $count) n")
         if [[ $count == 10 ]]; then ten=$rules ten_commit=$commit; fi
         start_over
     done
