@@ -73,7 +73,8 @@ measure() {
         commits=$(psql_bench -c "SELECT min(evaluations) FROM anomaly.rule")
     done
     psql_bench -F ' ' -c "SELECT
-        round(extract(epoch FROM sum(total_time)) * 1e6 / max(evaluations)), (SELECT round(percentile_cont(0.5) WITHIN GROUP (ORDER BY us)) FROM (SELECT
+        round(extract(epoch FROM sum(total_time)) * 1e6 / max(evaluations)),
+        (SELECT round(percentile_cont(0.5) WITHIN GROUP (ORDER BY us)) FROM (SELECT
           extract(epoch FROM at - lag(at) OVER (ORDER BY at)) * 1e6 AS us FROM ticks) q)
         FROM anomaly.rule"
 }
@@ -108,7 +109,8 @@ main() {
     start_over
     for count in 10 1000; do
         read -r rules commit < <(measure "CREATE FUNCTION shared(c cpu_agg, p jsonb)
-          RETURNS SETOF anomaly.finding LANGUAGE sql STABLE AS \$\$ SELECT 'warning', c.usage_avg, (p->>'limit')::float8, 'over'
+          RETURNS SETOF anomaly.finding LANGUAGE sql STABLE AS \$\$
+            SELECT 'warning', c.usage_avg, (p->>'limit')::float8, 'over'
             WHERE c.hostname = p->>'host' AND c.usage_avg > (p->>'limit')::float8 \$\$;
           SELECT anomaly.create_rule('shared ' || n, 'cpu_agg', 'shared', 'close',
             jsonb_build_object('host', 'host' || n, 'limit', 200))
