@@ -181,7 +181,8 @@ my $standing = q{SELECT DISTINCT ON (finding) series, window_start, kind
     FROM anomaly.events_since(0, 1000000) WHERE rule = 'edge' ORDER BY finding, seq DESC};
 same_rows($node, "SELECT series, window_start FROM ($standing) q WHERE kind = 'finding'",
     q{SELECT jsonb_build_object('hostname', hostname, 'cpu', cpu), window_start FROM cpu_agg
-      WHERE usage_avg > 85} . " AND window_start >= to_timestamp($begin + 600)", 'what began last and has not ended is what holds');
+      WHERE usage_avg > 85} . " AND window_start >= to_timestamp($begin + 600)",
+    'what began last and has not ended is what holds');
 is(sql(q{SELECT count(*) FROM (SELECT kind, lag(kind) OVER (PARTITION BY finding ORDER BY seq) AS
     before FROM anomaly.events_since(0, 1000000) WHERE rule = 'edge') q
     WHERE kind IS NOT DISTINCT FROM coalesce(before, 'finding_ended')}), '0',
