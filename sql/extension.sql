@@ -42,7 +42,8 @@ SELECT has_schema_privilege('public', 'anomaly', 'USAGE') AS usage,
 SELECT p.oid::regprocedure AS granted_to_public
 FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.classid = 'pg_proc'::regclass
 JOIN pg_extension e ON d.refobjid = e.oid AND d.refclassid = 'pg_extension'::regclass
-WHERE e.extname = 'anomaly' AND d.deptype = 'e' AND p.proname NOT IN ('tumble', 'hop')
+WHERE e.extname = 'anomaly' AND d.deptype = 'e' AND p.proname NOT IN ('tumble', 'hop', 'first', 'last')
+  AND p.proname NOT IN ('first_transition', 'last_transition', 'first_last_final')
   AND has_function_privilege('public', p.oid, 'EXECUTE')
 ORDER BY 1;
 SELECT c.oid::regclass AS granted_to_public

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/kept_row.h"
 #include "core/kept_values.h"
 #include "core/slot_array.h"
 
@@ -381,6 +382,10 @@ std::unique_ptr<Aggregate> make_aggregate(AggregateKind kind, Type argument) {
             return make_kept_values(argument, {.folds = false, .distinct = true, .counts = false});
         case AggregateKind::kFolded:
             return make_kept_values(argument, {.folds = true, .distinct = false, .counts = false});
+        case AggregateKind::kFirst:
+        case AggregateKind::kLast:
+            return argument == Type::kOpaque ? make_kept_row(kind == AggregateKind::kLast)
+                                             : nullptr;
         case AggregateKind::kCountDistinct:
             if (argument == Type::kOpaque) return nullptr;
             return make_kept_values(argument, {.folds = false, .distinct = true, .counts = true});

@@ -54,6 +54,8 @@ enum class AggregateKind : uint8_t {
     kKept,
     kKeptDistinct,
     kFolded,
+    kFirst,  // by event time (core/kept_row.h)
+    kLast,
 };
 
 // Result type by kind and argument, as PostgreSQL's: count: kInt8; sum of int2, int4: kInt8, of

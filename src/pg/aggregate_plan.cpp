@@ -87,15 +87,6 @@ bool can_fold(const Aggref* aggregate) {
     }
 }
 
-[[noreturn]] void refuse_without_window(const Aggref* aggregate) {
-    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                    errmsg("aggregate %s cannot be maintained without a window",
-                           format_procedure(aggregate->aggfnoid)),
-                    errdetail("It is computed from its input values, which a running total would "
-                              "have to keep for ever."),
-                    errhint("Group by the window of tumble(event_time, size) or of hop.")));
-}
-
 void check_kept_type(const Expr* argument) {
     const Oid type = exprType(reinterpret_cast<const Node*>(argument));
     if (make_value_codec(type) != NULL) return;
@@ -103,6 +94,49 @@ void check_kept_type(const Expr* argument) {
                     errmsg("a continuous table cannot keep values of type %s for an aggregate",
                            format_type_be(type)),
                     errhint("Cast the argument to a type with a name, or make jsonb of it.")));
+}
+
+Expr* make_packed(List* columns) {
+    RowExpr* row = makeNode(RowExpr);
+    row->args = columns;
+    row->row_typeid = RECORDOID;
+    row->row_format = COERCE_EXPLICIT_CALL;
+    row->location = -1;
+    return reinterpret_cast<Expr*>(row);
+}
+
+// anomaly.first and anomaly.last, of which the one row is kept that they show.
+bool is_first_or_last(const Aggref* aggregate, AggregateKind* kind) {
+    const Oid schema = get_func_namespace(aggregate->aggfnoid);
+    if (schema != get_namespace_oid("anomaly", true) || aggregate->aggorder != NIL ||
+        aggregate->aggdistinct != NIL) {
+        return false;
+    }
+    const char* name = get_func_name(aggregate->aggfnoid);
+    *kind = strcmp(name, "first") == 0 ? AggregateKind::kFirst : AggregateKind::kLast;
+    return *kind == AggregateKind::kFirst || strcmp(name, "last") == 0;
+}
+
+// The row that core/kept_row.h expects: the time, then the value, constants too.
+void keep_time_and_value(AggregatePlan* plan) {
+    constexpr int kArguments = 2;
+    constexpr int kTime = 1;
+    constexpr int kValue = 0;
+    check_kept_type(argument_at(plan->aggregate, kValue));
+    plan->kept = static_cast<int*>(palloc(sizeof(int) * kArguments));
+    plan->kept[plan->kept_count++] = kTime;
+    plan->kept[plan->kept_count++] = kValue;
+    plan->argument = make_packed(
+        list_make2(argument_at(plan->aggregate, kTime), argument_at(plan->aggregate, kValue)));
+}
+
+[[noreturn]] void refuse_without_window(const Aggref* aggregate) {
+    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                    errmsg("aggregate %s cannot be maintained without a window",
+                           format_procedure(aggregate->aggfnoid)),
+                    errdetail("It is computed from its input values, which a running total would "
+                              "have to keep for ever."),
+                    errhint("Group by the window of tumble(event_time, size) or of hop.")));
 }
 
 // Collects what is kept of each message.
@@ -123,12 +157,7 @@ void choose_kept(AggregatePlan* plan) {
         const Node* node = reinterpret_cast<Node*>(plan->argument);
         if (core_type(exprType(node), exprTypmod(node)) != Type::kOpaque) return;
     }
-    RowExpr* row = makeNode(RowExpr);
-    row->args = columns;
-    row->row_typeid = RECORDOID;
-    row->row_format = COERCE_EXPLICIT_CALL;
-    row->location = -1;
-    plan->argument = reinterpret_cast<Expr*>(row);
+    plan->argument = make_packed(columns);
 }
 
 }  // namespace
@@ -140,6 +169,10 @@ AggregatePlan plan_aggregate(const Aggref* aggregate, TableKind table) {
         eval_const_expressions(NULL, reinterpret_cast<Node*>(const_cast<Aggref*>(aggregate))));
     if (find_native(plan.aggregate, &plan.kind)) {
         if (plan.aggregate->args != NIL) plan.argument = argument_at(plan.aggregate, 0);
+        return plan;
+    }
+    if (is_first_or_last(plan.aggregate, &plan.kind)) {
+        keep_time_and_value(&plan);
         return plan;
     }
     if (can_fold(plan.aggregate)) {

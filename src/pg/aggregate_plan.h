@@ -21,7 +21,8 @@ struct AggregatePlan {
 // PostgreSQL computes the result.
 inline bool is_kept(AggregateKind kind) {
     return kind == AggregateKind::kKept || kind == AggregateKind::kKeptDistinct ||
-           kind == AggregateKind::kFolded;
+           kind == AggregateKind::kFolded || kind == AggregateKind::kFirst ||
+           kind == AggregateKind::kLast;
 }
 
 // Raises an error with the reason and a way out for what cannot be maintained. Leaves `direct` to

@@ -86,6 +86,9 @@ const char* computed_by(AggregateKind kind) {
     switch (kind) {
         case AggregateKind::kFolded:
             return "computed by PostgreSQL, its state is kept";
+        case AggregateKind::kFirst:
+        case AggregateKind::kLast:
+            return "native, one row is kept";
         case AggregateKind::kKept:
             return "computed by PostgreSQL, the input values are kept";
         case AggregateKind::kKeptDistinct:

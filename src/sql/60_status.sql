@@ -92,6 +92,8 @@ SELECT k.relid,
        p.rows_written,
        p.late_rows,
        p.dead_letters,
+       p.row_errors,
+       p.last_row_error,
        p.committed_at,
        p.last_error,
        p.last_error_at
@@ -114,6 +116,8 @@ COMMENT ON COLUMN anomaly.table_status.watermark IS 'event time up to which the 
 COMMENT ON COLUMN anomaly.table_status.rows_written IS 'rows inserted, updated or deleted in the table so far';
 COMMENT ON COLUMN anomaly.table_status.late_rows IS 'late rows so far';
 COMMENT ON COLUMN anomaly.table_status.dead_letters IS 'messages so far that this table alone could not take';
+COMMENT ON COLUMN anomaly.table_status.row_errors IS 'how often a row could not be shown because an aggregate, or an expression over aggregates, failed';
+COMMENT ON COLUMN anomaly.table_status.last_row_error IS 'the last such error';
 COMMENT ON COLUMN anomaly.table_status.committed_at IS 'time of the last commit';
 COMMENT ON COLUMN anomaly.table_status.last_error IS 'the last error that stopped the table';
 COMMENT ON COLUMN anomaly.table_status.last_error_at IS 'and when';

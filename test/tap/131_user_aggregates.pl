@@ -75,7 +75,13 @@ my %query = (
       . ' percentile_cont(0.1 * length(k)) WITHIN GROUP (ORDER BY v) AS h'
       . " FROM $windows GROUP BY k, window_start, window_end",
     running => 'SELECT k, squares(v), sum(v::numeric) AS s, stddev(v), max(t) AS m,'
-      . ' extent_of(v, t) FROM %s GROUP BY k');
+      . ' extent_of(v, t), anomaly.first(v, at), anomaly.last(t, at), anomaly.last(1, at) AS one,'
+      . ' anomaly.last(at, at) FILTER (WHERE v = 3) AS three,'
+      . " anomaly.first(t || 'x', at - v * interval '1 s')"
+      . ' AS moved FROM %s GROUP BY k',
+    by_time => 'SELECT k, window_start, window_end, anomaly.first(v, at), anomaly.last(v, at),'
+      . " anomaly.first(ARRAY[t, 'x'], at) AS a FROM $windows"
+      . ' GROUP BY k, window_start, window_end');
 
 sub continuous
 {
@@ -110,7 +116,13 @@ like($node->safe_psql('postgres', q{SELECT anomaly.explain('in_order')}),
 .*count\(DISTINCT v\) \(native, the distinct input values are kept\)/s,
     'explain tells what is kept');
 like($node->safe_psql('postgres', q{SELECT anomaly.explain('running')}),
-    qr/squares\(v\) \(computed by PostgreSQL, its state is kept\)/, 'explain tells of states');
+    qr/squares\(v\) \(computed by PostgreSQL, its state is kept\)
+.*first\(v, at\) \(native, one row is kept\)/s, 'explain tells of states');
+is($node->safe_psql('postgres', q{SELECT anomaly.first(v, t), anomaly.last(v, t),
+    anomaly.last(v, t) FILTER (WHERE v = 'b'), anomaly.first(v, NULL)
+    FROM (VALUES ('a', timestamptz '2024-01-02'), ('b', '2024-01-01'), ('c', '2024-01-01'),
+      (NULL, '2024-01-03'), ('d', NULL)) r (v, t)}), 'b||b|',
+    'first and last of an ordinary table');
 
 # ---- in order, through restarts ----
 
