@@ -188,15 +188,52 @@ my %of = (
     max => [qw(int2 int4 int8 float4 float8 date ts tstz)],
     bool_and => ['bool'], bool_or => ['bool'], every => ['bool']);
 
-# An aggregate: sql, type of its result, and for sums of floats what they add up.
+# Aggregates that PostgreSQL's own functions compute: what their results are, over what. None
+# depends on the order of the messages, but where ORDER BY gives it.
+my %computed = (
+    'sum(%s)' => ['numeric', qw(numeric)], 'avg(%s)' => ['numeric', qw(numeric)],
+    'stddev(%s)' => ['numeric', qw(int2 int4 int8 numeric)],
+    'var_pop(%s)' => ['numeric', qw(int4 int8 numeric)],
+    'bit_xor(%s)' => ['int8', qw(int8)], 'bit_and(%s)' => ['int8', qw(int8)],
+    'min(%s)' => ['text', qw(text)], 'max(%s)' => ['text', qw(text)]);
+# The values of these are kept, which takes a window.
+my %kept = (
+    'count(DISTINCT %s)' => ['int8', qw(bool int4 float8 text date numeric uuid tstz)],
+    'sum(DISTINCT %s)' => ['int8', qw(int4)],
+    'avg(DISTINCT %s)' => ['numeric', qw(int8)],
+    'array_agg(DISTINCT %s)' => ['array', qw(text int4 date uuid)],
+    'array_agg(%s ORDER BY kafka_partition, kafka_offset)' =>
+      ['array', qw(bool int2 float4 text numeric jsonb ts)],
+    "string_agg(%s, '-' ORDER BY kafka_offset DESC, kafka_partition)" => ['text', qw(text)],
+    'jsonb_agg(%s ORDER BY kafka_partition DESC, kafka_offset)' => ['array', qw(jsonb int4 text)],
+    'percentile_disc(0.4) WITHIN GROUP (ORDER BY %s)' => ['int8', qw(int8)],
+    'percentile_cont(0.75) WITHIN GROUP (ORDER BY %s)' => ['float8', qw(int4)],
+    'mode() WITHIN GROUP (ORDER BY %s)' => ['int8', qw(int8)],
+    'rank(7) WITHIN GROUP (ORDER BY %s)' => ['int8', qw(int4)]);
+
+sub computed_aggregate
+{
+    my ($columns, $of, $filter) = @_;
+    my $template = pick(sort keys %$of);
+    my ($type, @types) = @{ $of->{$template} };
+    my $argument = expression($columns, pick(@types), pick(0, 0, 1, 2));
+    return { sql => sprintf($template, $argument) . $filter, type => $type, raw => $argument,
+        filter => $filter };
+}
+
+# An aggregate: sql, type of its result, and for sums of floats what they add up. sorted: PostgreSQL
+# mixes the messages of a group, since some aggregate has them sorted.
 sub aggregate
 {
-    my ($columns, $exact) = @_;
+    my ($columns, $exact, $sorted) = @_;
     my $filter = chance(0.25) ? ' FILTER (WHERE ' . comparison($columns, 2) . ')' : '';
     return { sql => "count(*)$filter", type => 'int8', raw => '1',
         filter => $filter } if chance(0.2);
+    return computed_aggregate($columns, \%kept, $filter) if $sorted && chance(0.6);
+    return computed_aggregate($columns, \%computed, $filter) if chance(0.3);
     my $name = pick(sort keys %of);
-    my $type = pick(@{ $of{$name} });
+    # Of a zero and its negative the later is the larger, too.
+    my $type = pick(grep { !$sorted || $name !~ /min|max/ || !/^float/ } @{ $of{$name} });
     my $float = $type =~ /^float/;
     my $argument = expression($columns, $type, $float && !$exact ? 0 : pick(0, 0, 1, 2));
     my %result = (
@@ -257,7 +294,8 @@ sub random_query
     }
     my %seen;
     my @keys = grep { defined && !$seen{$_}++ } map { key($columns) } 1 .. pick(0, 1, 1, 1, 2, 3);
-    my @aggregates = map { aggregate($columns, $exact) } 1 .. pick(1, 2, 4);
+    my $sorted = $kind eq 'windowed' && chance(0.4);
+    my @aggregates = map { aggregate($columns, $exact && !$sorted, $sorted) } 1 .. pick(1, 2, 4);
     $query{keys} = \@keys;
     $query{raw} = join(', ', 'at', @keys, map {
         my $f = $_->{filter} =~ s/^ FILTER \(WHERE (.*)\)$/$1/sr;
