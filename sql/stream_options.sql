@@ -52,9 +52,16 @@ CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', water
 CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', watermark_delay 'soon');
 CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', watermark_delay '-1 second');
 CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', idle_timeout '1 month');
-CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', format 'csv');
 CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', format 'xml');
-CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', timezone 'UTC');
+CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', timezone 'Mars/Olympus');
+CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', rows '$.metrics');
+CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', rows 'metrics[*]');
+CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', delimiter ';');
+CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', format 'csv', rows '$[*]');
+CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', format 'csv', delimiter '||');
+CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', format 'csv', delimiter '"');
+CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', format 'csv', header 'maybe');
+CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', format 'csv', null 'a,b');
 CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', startup 'erliest');
 CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', startup '2026-13-01');
 CREATE FOREIGN TABLE bad_stream (a int) SERVER nowhere OPTIONS (topic 'a', startup '{"0": ');
@@ -68,7 +75,8 @@ CREATE FOREIGN TABLE bad_stream (a int OPTIONS (metadata 'ofset')) SERVER nowher
 CREATE FOREIGN TABLE bad_stream (a int OPTIONS (path 'tags.host')) SERVER nowhere OPTIONS (topic 'a');
 CREATE FOREIGN TABLE bad_stream (a int OPTIONS (path '$.a."b')) SERVER nowhere OPTIONS (topic 'a');
 CREATE FOREIGN TABLE bad_stream (a int OPTIONS (path '$.a', metadata 'key')) SERVER nowhere OPTIONS (topic 'a');
-CREATE FOREIGN TABLE bad_stream (a bigint OPTIONS (unit 'ms')) SERVER nowhere OPTIONS (topic 'a');
+CREATE FOREIGN TABLE bad_stream (a timestamptz OPTIONS (unit 'minutes')) SERVER nowhere OPTIONS (topic 'a');
+CREATE FOREIGN TABLE bad_stream (a timestamptz OPTIONS (unit 'ms', metadata 'timestamp')) SERVER nowhere OPTIONS (topic 'a');
 CREATE FOREIGN TABLE bad_stream (a int OPTIONS (pth '$.a')) SERVER nowhere OPTIONS (topic 'a');
 
 -- what is there
@@ -128,6 +136,10 @@ SELECT relname, ftoptions::text ~ 'sasl_password' AS shown FROM pg_foreign_table
     WHERE relname = 'right_stream';
 RESET ROLE;
 DROP ROLE regress_stream_viewer;
+CREATE FOREIGN TABLE wrong_unit (a bigint OPTIONS (unit 'ms')) SERVER nowhere OPTIONS (topic 'a');
+CREATE FOREIGN TABLE wrong_row (a bigint OPTIONS (path '@.b')) SERVER nowhere OPTIONS (topic 'a');
+CREATE FOREIGN TABLE wrong_raw (a text, b text) SERVER nowhere OPTIONS (topic 'a', format 'raw');
+CREATE FOREIGN TABLE wrong_csv (a text OPTIONS (path '$.a')) SERVER nowhere OPTIONS (topic 'a', format 'csv');
 
 SET client_min_messages = warning;
 DROP SERVER nowhere CASCADE;

@@ -22,6 +22,8 @@ RawMessage raw_message(const MessageBatch& batch, int32_t i) {
             std::max(m.value_size, 0),
             m.key_size < 0 ? nullptr : batch.key(i).data(),
             std::max(m.key_size, 0),
+            batch.headers(i).data(),
+            m.headers_size,
             m.partition,
             m.offset,
             m.timestamp_ms};
@@ -197,6 +199,20 @@ Status ingest_put_value(Ingest* ingest, int32_t row, int32_t column,
 
 Status ingest_reject(Ingest* ingest, int32_t row, const char* reason) noexcept {
     return guard([&] { ingest->pipeline.reject(row, reason); });
+}
+
+Status ingest_add_row(Ingest* ingest, int32_t row, int32_t* added) noexcept {
+    return guard([&] { *added = ingest->pipeline.add_row(row); });
+}
+
+Status ingest_drop_row(Ingest* ingest, int32_t row) noexcept {
+    return guard([&] { ingest->pipeline.drop_row(row); });
+}
+
+FieldText ingest_field(const Ingest* ingest, int32_t row, int32_t column) noexcept {
+    TextField field = ingest->pipeline.field(row, column);
+    if (!field) return {nullptr, 0};
+    return {field->empty() ? "" : field->data(), static_cast<int32_t>(field->size())};
 }
 
 ColumnView ingest_column(const Ingest* ingest, int32_t column) noexcept {

@@ -138,6 +138,16 @@ constexpr int32_t expression_output(const TableSpec& t, int32_t o) {
 Status ingest_put_value(Ingest* ingest, int32_t row, int32_t column,
                         const uint64_t* cells) noexcept;
 Status ingest_reject(Ingest* ingest, int32_t row, const char* reason) noexcept;
+// kDecode, of a stream whose messages hold rows: the first row of a message is the request's own;
+// here is one more (*added is its number), or there is none at all. Say so before any put_value.
+Status ingest_add_row(Ingest* ingest, int32_t row, int32_t* added) noexcept;
+Status ingest_drop_row(Ingest* ingest, int32_t row) noexcept;
+// kDecode, of formats that are made of texts: the row's text for a column. nullptr: NULL.
+struct FieldText {
+    const char* data;
+    int32_t size;
+};
+FieldText ingest_field(const Ingest* ingest, int32_t row, int32_t column) noexcept;
 
 // The batch at hand: columns by the stream's index (an unused one has no rows), raw messages.
 ColumnView ingest_column(const Ingest* ingest, int32_t column) noexcept;
@@ -146,6 +156,8 @@ struct RawMessage {
     int32_t value_size;
     const char* key;  // nullptr: null
     int32_t key_size;
+    const char* headers;  // the text of a JSON object; empty where no column wants them
+    int32_t headers_size;
     int32_t partition;
     int64_t offset;
     int64_t timestamp_ms;

@@ -16,7 +16,11 @@ Ingest::Ingest(const StreamSpec& stream, const kafka::Properties& properties,
     : reader(stream.topic, properties),
       pipeline(stream, options.database_is_utf8),
       batch_rows_(std::max(options.batch_rows, 1)),
-      batch_bytes_(std::max<int64_t>(options.batch_bytes, 1)) {}
+      batch_bytes_(std::max<int64_t>(options.batch_bytes, 1)) {
+    batch_.want_headers(
+        std::any_of(stream.columns, stream.columns + stream.column_count,
+                    [](const StreamColumnSpec& c) { return c.source == Source::kHeaders; }));
+}
 
 void Ingest::poll(int64_t now_us, PollResult* out) {
     SourceClock& source = pipeline.source();

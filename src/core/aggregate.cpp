@@ -387,7 +387,7 @@ std::unique_ptr<Aggregate> make_aggregate(AggregateKind kind, Type argument) {
             return argument == Type::kOpaque ? make_kept_row(kind == AggregateKind::kLast)
                                              : nullptr;
         case AggregateKind::kCountDistinct:
-            if (argument == Type::kOpaque) return nullptr;
+            if (!is_equal_by_cells(argument)) return nullptr;
             return make_kept_values(argument, {.folds = false, .distinct = true, .counts = true});
     }
     return nullptr;

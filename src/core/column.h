@@ -48,6 +48,14 @@ struct Column {
         nulls.assign(static_cast<size_t>(n), 1);
         cells.assign(static_cast<size_t>(n) * static_cast<size_t>(stride(type)), 0);
     }
+    void append_null() {
+        nulls.push_back(1);
+        cells.resize(nulls.size() * static_cast<size_t>(stride(type)), 0);
+    }
+    void truncate(int32_t n) {
+        nulls.resize(static_cast<size_t>(n));
+        cells.resize(static_cast<size_t>(n) * static_cast<size_t>(stride(type)));
+    }
     void set_int(int32_t row, int64_t value) { set_cell(row, static_cast<uint64_t>(value)); }
     void set_float(int32_t row, double value) { set_cell(row, std::bit_cast<uint64_t>(value)); }
     // The bytes must outlive the column (they lie in the batch's arena or its messages).

@@ -12,11 +12,6 @@ inline bool is_true(const Column& column, int32_t row) {
     return !column.is_null(row) && column.int_at(row) != 0;
 }
 
-// True for types whose cells are an address and a length.
-constexpr bool has_bytes(Type type) {
-    return type == Type::kText || type == Type::kOpaque;
-}
-
 // Sets one row from foreign cells; bytes are copied into the arena.
 inline void set_cells(Column& column, int32_t row, const uint64_t* cells, Arena& arena) {
     if (has_bytes(column.type)) {
@@ -42,6 +37,19 @@ inline void append_rows(const Column& from, const std::vector<int32_t>& rows, Co
         }
         at++;
     }
+}
+
+// The rows of one column in another order, or some of them; bytes stay where they are.
+inline Column gather_rows(const Column& from, const std::vector<int32_t>& order) {
+    size_t width = static_cast<size_t>(stride(from.type));
+    Column to(from.type);
+    to.assign_nulls(static_cast<int32_t>(order.size()));
+    for (size_t i = 0; i < order.size(); i++) {
+        auto row = static_cast<size_t>(order[i]);
+        to.nulls[i] = from.nulls[row];
+        std::memcpy(&to.cells[i * width], &from.cells[row * width], width * sizeof(uint64_t));
+    }
+    return to;
 }
 
 }  // namespace anomaly

@@ -1,10 +1,20 @@
 #include "core/decoder.h"
 
+#include "core/csv_decoder.h"
 #include "core/json_decoder.h"
+#include "core/raw_decoder.h"
 
 namespace anomaly {
 
 std::unique_ptr<Decoder> make_decoder(const StreamSpec& stream, bool database_is_utf8) {
+    switch (stream.format) {
+        case Format::kCsv:
+            return std::make_unique<CsvDecoder>(stream, database_is_utf8);
+        case Format::kRaw:
+            return std::make_unique<RawDecoder>(stream, database_is_utf8);
+        case Format::kJson:
+            break;
+    }
     return std::make_unique<JsonDecoder>(stream, database_is_utf8);
 }
 

@@ -7,6 +7,7 @@
 #include "core/column.h"
 #include "core/message_rows.h"
 #include "core/spec.h"
+#include "core/text_fields.h"
 
 namespace anomaly {
 
@@ -26,6 +27,11 @@ class Decoder {
     // the caller can hand down a domain, which has a say about NULL, as kOpaque and not_null.
     virtual void decode(const MessageBatch& batch, Arena& arena, std::vector<Column>& columns,
                         MessageRows& rows) = 0;
+
+    // Formats whose fields are texts: what PostgreSQL has to read of a row that is kUnsure.
+    virtual TextField field([[maybe_unused]] int32_t row, [[maybe_unused]] int32_t column) const {
+        return {};
+    }
 };
 
 // The decoder of the stream's format. Copies what it keeps. database_is_utf8: otherwise a message

@@ -20,11 +20,18 @@ auto place_of(std::vector<FieldNode*>& children, std::string_view name) {
 
 }  // namespace
 
-FieldTree::FieldTree(const StreamSpec& stream) {
+FieldTree::FieldTree(const StreamSpec& stream, bool of_message) {
     nodes_.push_back(std::make_unique<FieldNode>());
+    if (of_message) {
+        FieldNode* node = root();
+        for (int32_t p = 0; p < stream.rows_path_count; p++) {
+            node = child(*node, stream.rows_path[p]);
+        }
+        node->holds_rows = true;
+    }
     for (int32_t c = 0; c < stream.column_count; c++) {
         const StreamColumnSpec& column = stream.columns[c];
-        if (column.source != Source::kField) continue;
+        if (column.source != Source::kField || column.of_message != of_message) continue;
         FieldNode* node = root();
         for (int32_t p = 0; p < column.path_count; p++) node = child(*node, column.path[p]);
         node->columns.push_back(c);

@@ -19,12 +19,15 @@ struct FieldNode {
     std::vector<FieldNode*> children;  // sorted by name
     FieldNode* first = nullptr;        // the child that came first in the last message
     FieldNode* follower = nullptr;     // the sibling that came after this one
-    int64_t seen_in = 0;               // number of the message that had this key last
+    int64_t seen_in = 0;               // number of the scope that had this key last
+    bool holds_rows = false;           // an array of rows
 };
 
 class FieldTree {
   public:
-    explicit FieldTree(const StreamSpec& stream);
+    // of_message: of a stream with rows, the paths from the message on and the way to its rows;
+    // else those from the row on.
+    FieldTree(const StreamSpec& stream, bool of_message);
     FieldTree(const FieldTree&) = delete;
     FieldTree& operator=(const FieldTree&) = delete;
 

@@ -1,5 +1,8 @@
 #include "core/iso_time.h"
 
+#include <charconv>
+#include <cmath>
+
 namespace anomaly {
 namespace {
 
@@ -15,6 +18,7 @@ class Reader {
 
     bool ok() const { return ok_; }
     bool at_end() const { return rest_.empty(); }
+    std::string_view rest() const { return rest_; }
     bool next_is(char c) const { return !rest_.empty() && rest_[0] == c; }
     bool next_is_digit() const { return !rest_.empty() && rest_[0] >= '0' && rest_[0] <= '9'; }
     bool skip(char c) {
@@ -23,6 +27,7 @@ class Reader {
         return true;
     }
     void expect(char c) { ok_ = skip(c) && ok_; }
+    void fail() { ok_ = false; }
     // Exactly `digits` digits that give low .. high.
     int64_t number(int digits, int64_t low, int64_t high) {
         int64_t value = 0;
@@ -64,7 +69,28 @@ int64_t read_date(Reader& reader) {
     return days + kDaysBefore[month - 1] + (leap && month > 2 ? 1 : 0) + day - 1;
 }
 
+// More digits than microseconds have: PostgreSQL rounds in double arithmetic, and so do we.
+int64_t read_long_fraction_us(Reader& reader) {
+    std::string_view digits = reader.rest();
+    double fraction = 0;
+    char text[40] = "0.";
+    size_t size = 0;
+    for (; reader.next_is_digit(); size++) reader.number(1, 0, 9);
+    if (size > sizeof text - 2) {
+        reader.fail();
+        return 0;
+    }
+    digits.copy(text + 2, size);
+    std::from_chars(text, text + 2 + size, fraction);
+    return static_cast<int64_t>(std::rint(fraction * 1'000'000));
+}
+
 int64_t read_fraction_us(Reader& reader) {
+    constexpr size_t kMicrosecondDigits = 6;
+    if (reader.rest().find_first_not_of("0123456789") > kMicrosecondDigits &&
+        reader.rest().size() > kMicrosecondDigits) {
+        return read_long_fraction_us(reader);
+    }
     int64_t value = 0;
     int64_t unit = kSecond_us;
     while (reader.next_is_digit() && unit > 1) {
@@ -96,7 +122,7 @@ int64_t read_zone_us(Reader& reader) {
         sign = -1;
     }
     int64_t offset = reader.number(2, 0, 14) * kHour_us;
-    if (reader.skip(':')) offset += reader.number(2, 0, 59) * kMinute_us;
+    if (reader.skip(':') || reader.next_is_digit()) offset += reader.number(2, 0, 59) * kMinute_us;
     return sign * offset;
 }
 
@@ -107,9 +133,13 @@ bool done(const Reader& reader, int64_t value, uint64_t* cell) {
 
 }  // namespace
 
-bool parse_iso_timestamptz(std::string_view text, uint64_t* cell) {
+bool parse_iso_timestamptz(std::string_view text, const Zone& zone, uint64_t* cell) {
     Reader reader(text);
     int64_t time = read_date_and_time(reader);
+    if (!reader.ok()) return false;
+    if (reader.at_end()) {
+        return done(reader, zone.to_utc(time), cell);
+    }
     time -= read_zone_us(reader);
     return done(reader, time, cell);
 }
@@ -117,6 +147,7 @@ bool parse_iso_timestamptz(std::string_view text, uint64_t* cell) {
 bool parse_iso_timestamp(std::string_view text, uint64_t* cell) {
     Reader reader(text);
     int64_t time = read_date_and_time(reader);
+    if (reader.ok() && !reader.at_end()) read_zone_us(reader);
     return done(reader, time, cell);
 }
 

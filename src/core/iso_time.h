@@ -5,11 +5,14 @@
 #include <cstdint>
 #include <string_view>
 
+#include "core/zone.h"
+
 namespace anomaly {
 
-// YYYY-MM-DD[T or space]HH:MM:SS[.f to .ffffff] and Z, +hh or +hh:mm (or with -).
-bool parse_iso_timestamptz(std::string_view text, uint64_t* cell);
-// The same without a zone.
+// YYYY-MM-DD[T or space]HH:MM:SS[.f...] and Z, +hh, +hhmm or +hh:mm (or with -), or none of these:
+// then it is a time in the zone.
+bool parse_iso_timestamptz(std::string_view text, const Zone& zone, uint64_t* cell);
+// The same; PostgreSQL reads over a zone.
 bool parse_iso_timestamp(std::string_view text, uint64_t* cell);
 // YYYY-MM-DD.
 bool parse_iso_date(std::string_view text, uint64_t* cell);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/field_tree.h"
+#include "core/json_fields.h"
 #include "core/json_scalar.h"
 #include "core/json_shape.h"
 #include "core/metadata.h"
@@ -33,9 +34,9 @@ std::string_view trim_end(std::string_view token) {
 }
 
 // simdjson skips a byte order mark and takes a scalar for a document; PostgreSQL does not.
-bool begins_as_object(std::string_view value) {
+char first_character(std::string_view value) {
     while (!value.empty() && is_space(value.front())) value.remove_prefix(1);
-    return !value.empty() && value.front() == '{';
+    return value.empty() ? '\0' : value.front();
 }
 
 }  // namespace
@@ -48,93 +49,105 @@ class JsonDecoder::Impl {
                 MessageRows& rows);
 
   private:
-    struct Item {  // one column of the stream
-        Type type;
-        Source source;
-        bool not_null;
-        bool used;
-        int64_t filled_in = 0;  // number of the last message that had a value for it
-        std::string null_reason{};
-    };
-
-    void prepare(int32_t row_count, std::vector<Column>& columns) const;
-    RowState decode_message(const MessageBatch& batch, int32_t row);
+    RowState decode_message(std::string_view value);
+    void decode_to_rows(int32_t message);
     bool read_by_shape(std::string_view value);
-    void forget_message();
     bool read_document(std::string_view value);
+    bool read_root(std::string_view value, ondemand::document& document);
     bool read_object(ondemand::object& object, FieldNode* node, int level);
     bool read_array(ondemand::array& array, int level);
+    bool read_rows(ondemand::value& value, int level);
     bool read_field(ondemand::value& value, FieldNode& node, int level);
+    // Objects and arrays for the columns of the node; its children may want what is in them.
+    bool read_container(ondemand::value& value, std::string_view token, FieldNode& node, int level);
     // A value without a meaning for the stream: it is only checked.
     bool skip_value(ondemand::value& value, int level);
     bool read_key(ondemand::field& field, std::string_view* key) const;
-    bool take_scalar(const FieldNode& node, const JsonScalar& scalar);
-    bool store(size_t column, const JsonScalar& scalar);
-    RowState check_nulls() const;
-    void clear_fields(int32_t row, std::vector<Column>& columns) const;
+    void begin_row();
 
-    FieldTree tree_;
+    bool has_rows_;
+    bool rows_are_native_;
+    FieldTree tree_;          // of a row; without rows of the message
+    FieldTree message_tree_;  // with rows: of the message around them
     JsonShape shape_;
+    JsonFields fields_;
     MetadataColumns metadata_;
-    std::vector<Item> items_;
     ondemand::parser parser_;
     bool database_is_utf8_;
-    int64_t message_number_ = 0;  // tells marks of this message from those of earlier ones
     // Of the message at hand:
     const char* value_end_ = nullptr;
-    int32_t row_ = 0;
-    Arena* arena_ = nullptr;
-    std::vector<Column>* columns_ = nullptr;
+    ondemand::document* document_ = nullptr;
+    int32_t message_ = 0;
+    MessageRows* rows_ = nullptr;
+    bool is_learnable_ = false;  // its shape tells all that its fields need
 };
 
 JsonDecoder::Impl::Impl(const StreamSpec& stream, bool database_is_utf8)
-    : tree_(stream), metadata_(stream, database_is_utf8), database_is_utf8_(database_is_utf8) {
-    for (int32_t c = 0; c < stream.column_count; c++) {
-        const StreamColumnSpec& spec = stream.columns[c];
-        Item item{spec.type, spec.source, spec.not_null, spec.used};
-        if (spec.source == Source::kField && spec.path_count > 0) {
-            item.null_reason =
-                std::string("null value in column \"") + spec.path[spec.path_count - 1] + "\"";
-        }
-        items_.push_back(std::move(item));
-    }
-}
+    : has_rows_(stream.has_rows),
+      rows_are_native_(stream.rows_are_native),
+      tree_(stream, false),
+      message_tree_(stream, true),
+      fields_(stream, database_is_utf8),
+      metadata_(stream, database_is_utf8),
+      database_is_utf8_(database_is_utf8) {}
 
 void JsonDecoder::Impl::decode(const MessageBatch& batch, Arena& arena,
                                std::vector<Column>& columns, MessageRows& rows) {
-    prepare(batch.size(), columns);
-    arena_ = &arena;
-    columns_ = &columns;
-    rows.assign_each(batch);
-    for (int32_t row = 0; row < batch.size(); row++) rows.state(row) = decode_message(batch, row);
+    rows_ = &rows;
+    fields_.begin(columns, arena, has_rows_ ? 0 : batch.size());
+    if (has_rows_) {
+        rows.clear(batch);
+        for (int32_t m = 0; m < batch.size(); m++) decode_to_rows(m);
+    } else {
+        rows.assign_each(batch);
+        for (int32_t row = 0; row < batch.size(); row++) {
+            message_ = row;
+            fields_.set_row(row);
+            rows.state(row) = decode_message(batch.value(row));
+        }
+    }
     metadata_.decode(rows, columns);
-    for (int32_t row = 0; row < batch.size(); row++) {
-        if (rows.state(row).status != RowStatus::kGood) clear_fields(row, columns);
+    for (int32_t row = 0; row < rows.size(); row++) {
+        if (rows.state(row).status != RowStatus::kGood) fields_.clear(row);
     }
 }
 
-void JsonDecoder::Impl::prepare(int32_t row_count, std::vector<Column>& columns) const {
-    if (columns.size() != items_.size()) {
-        columns.clear();
-        for (const Item& item : items_) columns.emplace_back(item.type);
+// A message that is not good leaves one row behind, without fields.
+void JsonDecoder::Impl::decode_to_rows(int32_t message) {
+    const int32_t first = rows_->size();
+    message_ = message;
+    RowState state{RowStatus::kUnsure, nullptr};
+    if (rows_are_native_ || (*rows_->batch)[message].value_size <= 0) {
+        state = decode_message(rows_->batch->value(message));
     }
-    for (size_t c = 0; c < items_.size(); c++) {
-        bool ours = items_[c].used && items_[c].source != Source::kGenerated;
-        if (ours) columns[c].assign_nulls(row_count);
+    if (state.status == RowStatus::kGood) {
+        fields_.spread_message_fields(first, rows_->size());
+        return;
     }
+    rows_->truncate(first);
+    fields_.truncate(first);
+    begin_row();
+    rows_->state(first) = state;
 }
 
-RowState JsonDecoder::Impl::decode_message(const MessageBatch& batch, int32_t row) {
-    if (batch[row].value_size < 0) return {RowStatus::kBad, "null message"};
-    if (batch[row].value_size == 0) return {RowStatus::kBad, "empty message"};
-    message_number_++;
-    row_ = row;
-    std::string_view value = batch.value(row);
-    if (read_by_shape(value)) return check_nulls();
-    forget_message();
+void JsonDecoder::Impl::begin_row() {
+    fields_.append_row();
+    fields_.set_row(rows_->add(message_));
+}
+
+RowState JsonDecoder::Impl::decode_message(std::string_view value) {
+    if ((*rows_->batch)[message_].value_size < 0) return {RowStatus::kBad, "null message"};
+    if (value.empty()) return {RowStatus::kBad, "empty message"};
+    fields_.begin_message();
+    if (!has_rows_) {
+        if (read_by_shape(value)) return fields_.check_nulls();
+        // What a first attempt has stored counts for nothing.
+        fields_.begin_message();
+        fields_.clear(message_);
+    }
     if (!read_document(value)) return {RowStatus::kUnsure, nullptr};
-    shape_.finish(value);
-    return check_nulls();
+    if (is_learnable_) shape_.finish(value);
+    return fields_.check_nulls();
 }
 
 // The quick way, for a message that has the layout of an earlier one. False: read it in full.
@@ -149,34 +162,42 @@ bool JsonDecoder::Impl::read_by_shape(std::string_view value) {
             !(database_is_utf8_ && is_utf8(scalar.token))) {
             return false;
         }
-        if (slot.node != nullptr && !take_scalar(*slot.node, scalar)) return false;
+        if (slot.node != nullptr && !fields_.take_scalar(*slot.node, scalar)) return false;
         value.remove_prefix(scalar.token.size());
     }
     return value == shape_.tail();
 }
 
-// What a first attempt has stored counts for nothing.
-void JsonDecoder::Impl::forget_message() {
-    message_number_++;
-    clear_fields(row_, *columns_);
-}
-
 bool JsonDecoder::Impl::read_document(std::string_view value) {
-    if (!tree_.names_are_plain() || value.size() > kLargestMessageBytes) return false;
-    if (!begins_as_object(value)) return false;
+    if (!tree_.names_are_plain() || !message_tree_.names_are_plain()) return false;
+    if (value.size() > kLargestMessageBytes) return false;
     if (!database_is_utf8_ && !is_ascii(value)) return false;
     value_end_ = value.data() + value.size();
     shape_.begin();
+    is_learnable_ = !has_rows_;
     ondemand::document document;
     // Finds all tokens; fails for invalid UTF-8 and control characters in strings, anywhere.
     simdjson::padded_string_view padded(value.data(), value.size(),
                                         value.size() + MessageBatch::kPadding);
     if (parser_.iterate(padded).get(document) != simdjson::SUCCESS) return false;
-    ondemand::object object;
-    if (document.get_object().get(object) != simdjson::SUCCESS) return false;
-    if (!read_object(object, tree_.root(), 1)) return false;
+    document_ = &document;
+    if (!read_root(value, document)) return false;
     // Nothing may follow the object.
     return document.current_location().error() == simdjson::OUT_OF_BOUNDS;
+}
+
+bool JsonDecoder::Impl::read_root(std::string_view value, ondemand::document& document) {
+    FieldNode* root = has_rows_ ? message_tree_.root() : tree_.root();
+    // A column of the whole message: its end is not found while it is read.
+    if (!root->columns.empty()) return false;
+    ondemand::value whole;
+    if (root->holds_rows) {
+        return first_character(value) == '[' &&
+               document.get_value().get(whole) == simdjson::SUCCESS && read_rows(whole, 1);
+    }
+    ondemand::object object;
+    return first_character(value) == '{' &&
+           document.get_object().get(object) == simdjson::SUCCESS && read_object(object, root, 1);
 }
 
 // node == nullptr: no column names anything in the object.
@@ -197,8 +218,8 @@ bool JsonDecoder::Impl::read_object(ondemand::object& object, FieldNode* node, i
             continue;
         }
         // The last of duplicate keys counts, with all that is in it: rare, so not decided here.
-        if (child->seen_in == message_number_) return false;
-        child->seen_in = message_number_;
+        if (child->seen_in == fields_.scope()) return false;
+        child->seen_in = fields_.scope();
         previous = child;
         if (!read_field(field.value(), *child, level)) return false;
     }
@@ -215,18 +236,60 @@ bool JsonDecoder::Impl::read_array(ondemand::array& array, int level) {
     return true;
 }
 
+bool JsonDecoder::Impl::read_rows(ondemand::value& value, int level) {
+    if (level > kDeepestLevel) return false;
+    ondemand::array array;
+    if (value.get_array().get(array) != simdjson::SUCCESS) return false;
+    FieldNode& root = *tree_.root();
+    for (auto result : array) {
+        ondemand::value element;
+        if (std::move(result).get(element) != simdjson::SUCCESS) return false;
+        // Only an object has fields; whether the others do is PostgreSQL's to say.
+        if (!root.children.empty() && trim_end(element.raw_json_token()) != "{") return false;
+        begin_row();
+        const int64_t outer = fields_.begin_scope();
+        if (!read_field(element, root, level)) return false;
+        fields_.end_row(outer);
+    }
+    return true;
+}
+
 bool JsonDecoder::Impl::read_field(ondemand::value& value, FieldNode& node, int level) {
     std::string_view token = trim_end(value.raw_json_token());
-    if (token == "{") {
-        ondemand::object object;
-        return node.columns.empty() && value.get_object().get(object) == simdjson::SUCCESS &&
-               read_object(object, &node, level + 1);
+    if (node.holds_rows) {
+        return token == "[" && node.columns.empty() && node.children.empty() &&
+               read_rows(value, level + 1);
     }
+    if (token == "{" || token == "[") return read_container(value, token, node, level);
     JsonScalar scalar;
-    if (!token_to_scalar(token, &scalar) || !take_scalar(node, scalar)) return false;
+    if (!token_to_scalar(token, &scalar) || !fields_.take_scalar(node, scalar)) return false;
     shape_.add(token, &node);
     // A string is taken before simdjson skips it, or it would skip a colon behind it too.
     return token[0] != '"' || value.get_raw_json_string().error() == simdjson::SUCCESS;
+}
+
+bool JsonDecoder::Impl::read_container(ondemand::value& value, std::string_view token,
+                                       FieldNode& node, int level) {
+    if (!node.columns.empty() && !fields_.take_containers(node)) return false;
+    const char* begin = token.data();
+    if (token == "{") {
+        ondemand::object object;
+        if (value.get_object().get(object) != simdjson::SUCCESS) return false;
+        FieldNode* inner = node.children.empty() ? nullptr : &node;
+        if (!read_object(object, inner, level + 1)) return false;
+    } else {
+        ondemand::array array;
+        if (!node.children.empty() || value.get_array().get(array) != simdjson::SUCCESS ||
+            !read_array(array, level + 1)) {
+            return false;
+        }
+    }
+    if (node.columns.empty()) return true;
+    is_learnable_ = false;
+    const char* end = nullptr;
+    if (document_->current_location().get(end) != simdjson::SUCCESS) return false;
+    std::string_view text = trim_end({begin, static_cast<size_t>(end - begin)});
+    return fields_.store_container(node, text);
 }
 
 bool JsonDecoder::Impl::skip_value(ondemand::value& value, int level) {
@@ -254,52 +317,6 @@ bool JsonDecoder::Impl::read_key(ondemand::field& field, std::string_view* key) 
     if (quote == nullptr) return false;
     *key = {begin, static_cast<size_t>(static_cast<const char*>(quote) - begin)};
     return key->find('\\') == std::string_view::npos;
-}
-
-bool JsonDecoder::Impl::take_scalar(const FieldNode& node, const JsonScalar& scalar) {
-    if (scalar.token[0] == 'n') return true;  // null: all columns here and below stay NULL
-    if (!node.children.empty()) return false;
-    for (int32_t column : node.columns) {
-        if (!store(static_cast<size_t>(column), scalar)) return false;
-    }
-    return true;
-}
-
-bool JsonDecoder::Impl::store(size_t column, const JsonScalar& scalar) {
-    Item& item = items_[column];
-    Column& to = (*columns_)[column];
-    item.filled_in = message_number_;
-    if (item.type == Type::kText) {
-        std::string_view token = scalar.token;
-        if (token[0] != '"') return false;
-        std::string_view text = token.substr(1, token.size() - 2);
-        if (!scalar.is_plain && !unescape_json_string(text, !database_is_utf8_, *arena_, &text)) {
-            return false;
-        }
-        if (item.used) to.set_text(row_, text);
-        return true;
-    }
-    uint64_t cell = 0;
-    if (!scalar_to_cell(item.type, scalar, &cell)) return false;
-    if (item.used) to.set_int(row_, static_cast<int64_t>(cell));
-    return true;
-}
-
-RowState JsonDecoder::Impl::check_nulls() const {
-    RowState state;
-    for (const Item& item : items_) {
-        if (item.source != Source::kField || !item.not_null) continue;
-        if (item.filled_in == message_number_) continue;
-        if (item.type != Type::kOpaque) return {RowStatus::kBad, item.null_reason.c_str()};
-        state.status = RowStatus::kUnsure;
-    }
-    return state;
-}
-
-void JsonDecoder::Impl::clear_fields(int32_t row, std::vector<Column>& columns) const {
-    for (size_t c = 0; c < items_.size(); c++) {
-        if (items_[c].source == Source::kField && items_[c].used) columns[c].set_null(row);
-    }
 }
 
 JsonDecoder::JsonDecoder(const StreamSpec& stream, bool database_is_utf8)

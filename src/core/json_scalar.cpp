@@ -3,23 +3,8 @@
 #include <charconv>
 #include <cstring>
 
-#include "core/iso_time.h"
-
 namespace anomaly {
 namespace {
-
-bool string_to_cell(Type type, std::string_view text, uint64_t* cell) {
-    switch (type) {
-        case Type::kTimestamptz:
-            return parse_iso_timestamptz(text, cell);
-        case Type::kTimestamp:
-            return parse_iso_timestamp(text, cell);
-        case Type::kDate:
-            return parse_iso_date(text, cell);
-        default:
-            return false;
-    }
-}
 
 // With both quotes; 0: it does not end, or holds a backslash or a control character.
 size_t string_size(std::string_view text, bool* is_ascii) {
@@ -135,17 +120,6 @@ bool token_to_scalar(std::string_view token, JsonScalar* out) {
     return read_json_scalar(token, out) && out->token.size() == token.size();
 }
 
-bool scalar_to_cell(Type type, const JsonScalar& scalar, uint64_t* cell) {
-    std::string_view token = scalar.token;
-    if (token[0] == '"') return string_to_cell(type, token.substr(1, token.size() - 2), cell);
-    bool keyword = token[0] == 't' || token[0] == 'f';
-    if (keyword || type == Type::kBool) {
-        *cell = token[0] == 't' ? 1 : 0;
-        return keyword && type == Type::kBool;
-    }
-    return number_to_cell(type, token, scalar.number, cell);
-}
-
 bool unescape_json_string(std::string_view raw, bool ascii_only, Arena& arena,
                           std::string_view* text) {
     size_t escape = raw.find('\\');
@@ -176,6 +150,31 @@ bool unescape_json_string(std::string_view raw, bool ascii_only, Arena& arena,
     std::memcpy(to, raw.data() + at, raw.size() - at);
     to += raw.size() - at;
     *text = {begin, static_cast<size_t>(to - begin)};
+    return true;
+}
+
+bool json_is_certain(std::string_view text, bool ascii_only, Arena& arena) {
+    constexpr uint32_t kLongestNumber = 1000;  // past it, limits of numeric begin to matter
+    for (size_t at = 0; at < text.size();) {
+        char c = text[at];
+        if (c == '"') {
+            size_t end = ++at;
+            while (end < text.size() && text[end] != '"') end += text[end] == '\\' ? 2 : 1;
+            if (end >= text.size()) return false;
+            std::string_view ignored;
+            if (!unescape_json_string(text.substr(at, end - at), ascii_only, arena, &ignored)) {
+                return false;
+            }
+            at = end + 1;
+        } else if (c == '-' || (c >= '0' && c <= '9')) {
+            JsonNumber number;
+            if (!read_json_number(text.substr(at), &number)) return false;
+            if (number.has_exponent || number.size > kLongestNumber) return false;
+            at += number.size;
+        } else {
+            at++;
+        }
+    }
     return true;
 }
 

@@ -1,4 +1,4 @@
-// From the text of one JSON scalar to the cell of a column, where PostgreSQL's result is certain.
+// The scalars of JSON: where one ends, and what a string means.
 //
 // A token is the scalar as it stands in the message (a string with its quotes). False always means
 // "ask PostgreSQL", never "wrong".
@@ -28,14 +28,14 @@ bool read_json_scalar(std::string_view text, JsonScalar* out);
 // The token is a whole scalar; the inside of a string is valid already.
 bool token_to_scalar(std::string_view token, JsonScalar* out);
 
-// Numbers, true and false, and strings that hold a time; not kText and not null. The cell of any
-// type that is not kOpaque takes 64 bits.
-bool scalar_to_cell(Type type, const JsonScalar& scalar, uint64_t* cell);
-
 // The text of a string without its quotes, whose control characters and encoding are checked
 // already. Without a backslash the result is `raw` itself, otherwise it lies in the arena.
 // ascii_only: an escape for anything else is for PostgreSQL to convert.
 bool unescape_json_string(std::string_view raw, bool ascii_only, Arena& arena,
                           std::string_view* text);
+
+// Of an object or array whose structure is checked: will jsonb's input take its scalars? False: ask
+// PostgreSQL.
+bool json_is_certain(std::string_view text, bool ascii_only, Arena& arena);
 
 }  // namespace anomaly

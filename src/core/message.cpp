@@ -34,6 +34,11 @@ void MessageBatch::add(int32_t partition, int64_t offset, int64_t timestamp_ms, 
     messages_.push_back(message);
 }
 
+void MessageBatch::set_headers(std::string_view json) {
+    messages_.back().headers_at = append(json.data(), json.size());
+    messages_.back().headers_size = static_cast<int32_t>(json.size());
+}
+
 void MessageBatch::finish() {
     static constexpr char kZeros[kPadding] = {};
     append(kZeros, kPadding);
@@ -43,6 +48,11 @@ std::string_view MessageBatch::value(int32_t i) const {
     const Message& message = (*this)[i];
     if (message.value_size < 0) return {};
     return {buffer_.data() + message.value_at, static_cast<size_t>(message.value_size)};
+}
+
+std::string_view MessageBatch::headers(int32_t i) const {
+    const Message& message = (*this)[i];
+    return {buffer_.data() + message.headers_at, static_cast<size_t>(message.headers_size)};
 }
 
 std::string_view MessageBatch::key(int32_t i) const {

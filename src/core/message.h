@@ -16,6 +16,8 @@ struct Message {
     int64_t timestamp_ms;  // Kafka's own, since 1970; -1: none
     size_t value_at;       // place in the batch's buffer
     size_t key_at;
+    size_t headers_at;
+    int32_t headers_size;  // 0: not asked for
 };
 
 class MessageBatch {
@@ -23,10 +25,16 @@ class MessageBatch {
     // simdjson::SIMDJSON_PADDING is at most this in every version we build with.
     static constexpr size_t kPadding = 64;
 
+    // Whether whoever adds messages shall set their headers too.
+    void want_headers(bool wanted) { wants_headers_ = wanted; }
+    bool wants_headers() const { return wants_headers_; }
+
     void clear();
     // Copies value and key in. A size of -1 means null. Throws std::bad_alloc.
     void add(int32_t partition, int64_t offset, int64_t timestamp_ms, const void* value,
              int32_t value_size, const void* key, int32_t key_size);
+    // The headers of the message added last, as the text of a JSON object.
+    void set_headers(std::string_view json);
     // Appends the padding after the last message; call once, before any value is read.
     void finish();
 
@@ -36,6 +44,7 @@ class MessageBatch {
     // Valid until clear(). At least kPadding readable bytes follow each value after finish().
     std::string_view value(int32_t i) const;
     std::string_view key(int32_t i) const;
+    std::string_view headers(int32_t i) const;
 
   private:
     size_t append(const void* bytes, size_t size);
@@ -43,6 +52,7 @@ class MessageBatch {
     std::vector<Message> messages_;
     std::vector<char> buffer_;
     size_t used_ = 0;  // of the buffer
+    bool wants_headers_ = false;
 };
 
 }  // namespace anomaly

@@ -15,7 +15,7 @@ namespace anomaly {
 struct MessageRows {
     const MessageBatch* batch = nullptr;
     std::vector<int32_t> messages;  // by row: index of its message in the batch
-    std::vector<RowState> states;   // by row; of all rows of a message the same
+    std::vector<RowState> states;   // by row
 
     int32_t size() const { return static_cast<int32_t>(messages.size()); }
     int32_t message_at(int32_t row) const { return messages[static_cast<size_t>(row)]; }
@@ -40,6 +40,10 @@ struct MessageRows {
         messages.push_back(message);
         states.push_back(state);
         return size() - 1;
+    }
+    void truncate(int32_t count) {
+        messages.resize(static_cast<size_t>(count));
+        states.resize(static_cast<size_t>(count));
     }
     // The rows of the row's message: from here ..
     int32_t first_of_message(int32_t row) const {

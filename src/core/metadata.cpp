@@ -40,7 +40,7 @@ void MetadataColumns::decode(MessageRows& rows, std::vector<Column>& columns) co
     }
 }
 
-const char* MetadataColumns::decode_item(const Item& item, const MessageRows& rows, int32_t row,
+const char* MetadataColumns::decode_item(const Item& item, MessageRows& rows, int32_t row,
                                          Column& column) const {
     const Message& message = rows.message(row);
     switch (item.source) {
@@ -48,6 +48,8 @@ const char* MetadataColumns::decode_item(const Item& item, const MessageRows& ro
             return decode_timestamp(message.timestamp_ms, item.not_null, item.used, row, column);
         case Source::kKey:
             return decode_key(item, rows, row, column);
+        case Source::kHeaders:
+            return decode_headers(item, rows, row, column);
         case Source::kTopic:
             if (item.used) column.set_text(row, topic_);
             return nullptr;
@@ -60,16 +62,35 @@ const char* MetadataColumns::decode_item(const Item& item, const MessageRows& ro
     }
 }
 
-const char* MetadataColumns::decode_key(const Item& item, const MessageRows& rows, int32_t row,
+const char* MetadataColumns::decode_key(const Item& item, MessageRows& rows, int32_t row,
                                         Column& column) const {
     if (rows.message(row).key_size < 0) return item.not_null ? "message key is null" : nullptr;
     std::string_view key = rows.batch->key(rows.message_at(row));
-    bool is_text = database_is_utf8_ ? is_utf8(key) : is_ascii(key);
-    if (!is_text || key.find('\0') != std::string_view::npos) {
-        return "message key is not valid text in the encoding of the database";
+    if (!is_utf8(key) || key.find('\0') != std::string_view::npos) {
+        return "message key is not text in UTF-8";
     }
+    if (is_for_postgres(key, rows.state(row))) return nullptr;
     if (item.used) column.set_text(row, key);
     return nullptr;
+}
+
+const char* MetadataColumns::decode_headers(const Item& item, MessageRows& rows, int32_t row,
+                                            Column& column) const {
+    std::string_view headers = rows.batch->headers(rows.message_at(row));
+    if (headers.empty()) headers = "{}";
+    if (!is_utf8(headers) || headers.find("\\u0000") != std::string_view::npos) {
+        return "message headers are not text in UTF-8";
+    }
+    if (is_for_postgres(headers, rows.state(row))) return nullptr;
+    if (item.used) column.set_text(row, headers);
+    return nullptr;
+}
+
+// Only PostgreSQL knows its other encodings.
+bool MetadataColumns::is_for_postgres(std::string_view text, RowState& state) const {
+    if (database_is_utf8_ || is_ascii(text)) return false;
+    if (state.status == RowStatus::kGood) state.status = RowStatus::kUnsure;
+    return true;
 }
 
 }  // namespace anomaly

@@ -1,5 +1,5 @@
 // The columns of a stream that come from a message's envelope (topic, partition, offset, timestamp,
-// key) and not from its value. The same for every format. One owner, one thread.
+// key, headers) and not from its value. The same for every format. One owner, one thread.
 #pragma once
 
 #include <string>
@@ -28,10 +28,11 @@ class MetadataColumns {
         bool used;
     };
     // nullptr, or why the message is bad.
-    const char* decode_item(const Item& item, const MessageRows& rows, int32_t row,
-                            Column& column) const;
-    const char* decode_key(const Item& item, const MessageRows& rows, int32_t row,
-                           Column& column) const;
+    const char* decode_item(const Item& item, MessageRows& rows, int32_t row, Column& column) const;
+    const char* decode_key(const Item& item, MessageRows& rows, int32_t row, Column& column) const;
+    const char* decode_headers(const Item& item, MessageRows& rows, int32_t row,
+                               Column& column) const;
+    bool is_for_postgres(std::string_view text, RowState& state) const;
 
     std::string topic_;
     std::vector<Item> items_;

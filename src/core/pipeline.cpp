@@ -11,6 +11,12 @@ namespace anomaly {
 
 using Kind = PipelineRequest::Kind;
 
+namespace {
+
+constexpr uint8_t kDropped = 2;  // beside 0 and 1: a row that is none
+
+}  // namespace
+
 Pipeline::Pipeline(const StreamSpec& stream, bool database_is_utf8)
     : event_time_(stream.event_time),
       watermark_delay_us_(stream.watermark_delay_us),
@@ -185,8 +191,59 @@ void Pipeline::reject(int32_t row, std::string_view reason) {
     dead_letter_count_++;
 }
 
+int32_t Pipeline::add_row(int32_t row) {
+    for (size_t c = 0; c < columns_.size(); c++) {
+        if (!is_decoded(c)) continue;
+        Column& column = columns_[c];
+        column.append_null();
+        if (stream_[c].source == Source::kField || column.is_null(row)) continue;
+        auto width = static_cast<size_t>(stride(column.type));
+        set_cells(column, column.row_count() - 1, &column.cells[static_cast<size_t>(row) * width],
+                  arena_);
+    }
+    rejected_.push_back(0);
+    rows_are_added_ = true;
+    return rows_.add(rows_.message_at(row));
+}
+
+void Pipeline::drop_row(int32_t row) {
+    rejected_[static_cast<size_t>(row)] = kDropped;
+    rows_are_added_ = true;
+}
+
+bool Pipeline::is_decoded(size_t column) const {
+    return stream_[column].source != Source::kGenerated &&
+           columns_[column].row_count() == rows_.size();
+}
+
+// Puts added rows beside the others of their message, and takes out what was dropped.
+void Pipeline::arrange_rows() {
+    std::vector<int32_t> order;
+    for (int32_t row = 0; row < rows_.size(); row++) {
+        if (rejected_[static_cast<size_t>(row)] != kDropped) order.push_back(row);
+    }
+    std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+        return rows_.message_at(a) < rows_.message_at(b);
+    });
+    for (size_t c = 0; c < columns_.size(); c++) {
+        if (is_decoded(c)) columns_[c] = gather_rows(columns_[c], order);
+    }
+    MessageRows arranged;
+    arranged.clear(*rows_.batch);
+    std::vector<uint8_t> rejected;
+    good_rows_.clear();
+    for (int32_t row : order) {
+        int32_t to = arranged.add(rows_.message_at(row), rows_.state(row));
+        rejected.push_back(rejected_[static_cast<size_t>(row)]);
+        if (rejected.back() == 0) good_rows_.push_back(to);
+    }
+    rows_ = std::move(arranged);
+    rejected_ = std::move(rejected);
+}
+
 void Pipeline::take_answers() {
     waiting_.clear();
+    if (std::exchange(rows_are_added_, false)) arrange_rows();
     if (!std::exchange(any_rejected_, false)) return;
     std::erase_if(good_rows_,
                   [&](int32_t row) { return rejected_[static_cast<size_t>(row)] != 0; });

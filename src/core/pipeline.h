@@ -68,6 +68,12 @@ class Pipeline {
     // Answers to the current request. A row without an answer has NULL.
     void put_value(int32_t row, int32_t column, const uint64_t* cells);
     void reject(int32_t row, std::string_view reason);
+    // kDecode, of a stream whose messages hold rows: the message of the row holds one more, whose
+    // number is returned; it holds none.
+    int32_t add_row(int32_t row);
+    void drop_row(int32_t row);
+    // kDecode: the text that the row has for the column, for formats that are made of texts.
+    TextField field(int32_t row, int32_t column) const { return decoder_->field(row, column); }
 
     // Of the last begin.
     const MessageRows& rows() const { return rows_; }
@@ -103,6 +109,8 @@ class Pipeline {
     bool run_generated();
     bool run_tables();
     void take_answers();
+    void arrange_rows();
+    bool is_decoded(size_t column) const;
     void evaluate_generated();
     void check_not_null();
     void check_event_times();
@@ -135,8 +143,9 @@ class Pipeline {
     Arena arena_;
     std::vector<Column> columns_;
     std::vector<int32_t> waiting_;
-    std::vector<uint8_t> rejected_;
-    bool any_rejected_ = false;  // since good_rows_ was last rid of them
+    std::vector<uint8_t> rejected_;  // by row
+    bool any_rejected_ = false;      // since good_rows_ was last rid of them
+    bool rows_are_added_ = false;    // or dropped
     std::vector<uint8_t> unsure_;
     std::vector<int32_t> good_rows_;
 };

@@ -13,7 +13,7 @@ enum class RowStatus : uint8_t {
 
 struct RowState {
     RowStatus status = RowStatus::kGood;
-    const char* reason = nullptr;  // kBad: why, as long as the decoder lives
+    const char* reason = nullptr;  // kBad: why; valid as long as the batch
 };
 
 }  // namespace anomaly

@@ -9,6 +9,18 @@
 
 namespace anomaly {
 
+struct ZoneChange {
+    int64_t at_us;
+    int64_t offset_us;  // from then on: local time less UTC
+};
+
+struct ZoneSpec {
+    int64_t first_offset_us;    // before the first change
+    const ZoneChange* changes;  // ascending
+    int32_t change_count;
+    bool repeats;  // after the last change its last 400 years come again and again
+};
+
 // Where a stream's column comes from.
 enum class Source : uint8_t {
     kField,      // a field of the message
@@ -18,7 +30,11 @@ enum class Source : uint8_t {
     kOffset,
     kTimestamp,
     kKey,
+    kHeaders,
 };
+
+// Of a number that is a time since 1970-01-01 00:00 UTC.
+enum class TimeUnit : uint8_t { kNone, kSecond, kMillisecond, kMicrosecond, kNanosecond };
 
 struct StreamColumnSpec {
     const char* const* path;  // kField: the names to descend, outermost first
@@ -26,8 +42,25 @@ struct StreamColumnSpec {
     Type type;
     Source source;
     bool not_null;
-    bool used;           // some query wants it as a column; otherwise it is only checked
-    ExprSpec generated;  // kGenerated
+    bool used;                   // some query wants it as a column; otherwise it is only checked
+    ExprSpec generated;          // kGenerated
+    const char* name = nullptr;  // of the column, for words
+    bool of_message = false;     // kField of a stream with rows_path: not of the row's own
+    TimeUnit unit = TimeUnit::kNone;  // kField, kTimestamptz or kTimestamp
+    // Of the type, -1: without. kNumeric: precision and scale; kText: length in characters in
+    // precision; kTimestamptz, kTimestamp: digits of the fraction in precision.
+    int32_t precision = -1;
+    int32_t scale = -1;
+};
+
+enum class Format : uint8_t { kJson, kCsv, kRaw };
+
+struct CsvSpec {
+    char delimiter;
+    char quote;
+    char escape;
+    bool has_header;        // the first line of each message is no row
+    const char* null_text;  // what stands for NULL where it is not quoted
 };
 
 struct StreamSpec {
@@ -38,6 +71,16 @@ struct StreamSpec {
     int64_t watermark_delay_us;
     int64_t idle_timeout_us;
     int64_t max_future_us;
+    Format format = Format::kJson;
+    CsvSpec csv = {};
+    // kJson: a message is an array somewhere in it, each element is a row.
+    bool has_rows = false;
+    // The names to descend to the array. rows_are_native false: the way there is not that simple,
+    // and PostgreSQL takes every message apart.
+    const char* const* rows_path = nullptr;
+    int32_t rows_path_count = 0;
+    bool rows_are_native = true;
+    ZoneSpec zone = {};  // of times without a zone; UTC if nothing is set
 };
 
 enum class AggregateKind : uint8_t {
@@ -73,18 +116,6 @@ struct AggregateSpec {
 
 // What windows are counted in. Days and months are those of a time zone.
 enum class WindowUnit : uint8_t { kMicroseconds, kDays, kMonths };
-
-struct ZoneChange {
-    int64_t at_us;
-    int64_t offset_us;  // from then on: local time less UTC
-};
-
-struct ZoneSpec {
-    int64_t first_offset_us;    // before the first change
-    const ZoneChange* changes;  // ascending
-    int32_t change_count;
-    bool repeats;  // after the last change its last 400 years come again and again
-};
 
 // Windows begin each `slide` and are `size` long (tumble: the same), both in units.
 struct WindowSpec {

@@ -13,9 +13,13 @@ enum class Type : uint8_t {
     kInt2,  // sign-extended to 64 bits, as are kInt4 and kInt8
     kInt4,
     kInt8,
-    kFloat4,  // stored as the double of the same value
-    kFloat8,  // the bits of the double
-    kText,    // two cells: address of the bytes, length in bytes (database encoding, no NUL end)
+    kFloat4,   // stored as the double of the same value
+    kFloat8,   // the bits of the double
+    kText,     // two cells: address of the bytes, length in bytes (database encoding, no NUL end)
+    kBytea,    // the same, any bytes
+    kUuid,     // the same, its 16 bytes
+    kNumeric,  // the same, the text that numeric_out gives: exact, 1.0 and 1.00 are different bytes
+    kJsonb,    // the same, a JSON text that jsonb's input takes
     kTimestamptz,  // microseconds since 2000-01-01 00:00 UTC; INT64_MIN/MAX are -/+infinity
     kTimestamp,    // the same, without a zone
     kDate,         // days since 2000-01-01; INT32_MIN/MAX are -/+infinity
@@ -27,6 +31,10 @@ enum class Type : uint8_t {
 constexpr int stride(Type type) {
     switch (type) {
         case Type::kText:
+        case Type::kBytea:
+        case Type::kUuid:
+        case Type::kNumeric:
+        case Type::kJsonb:
         case Type::kOpaque:
         case Type::kInt128:
             return 2;
@@ -35,6 +43,17 @@ constexpr int stride(Type type) {
         default:
             return 1;
     }
+}
+
+// True for types whose cells are an address and a length.
+constexpr bool has_bytes(Type type) {
+    return stride(type) == 2 && type != Type::kInt128;
+}
+
+// True where two values are equal if, and only if, their cells are (bytes: byte by byte), but for
+// floats (minus zero, NaN) and texts of nondeterministic collations.
+constexpr bool is_equal_by_cells(Type type) {
+    return type != Type::kOpaque && type != Type::kNumeric && type != Type::kJsonb;
 }
 
 // A column of values as others see it; valid until its owner changes. No ownership.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/message_hash.h"
+#include "kafka/headers.h"
 
 namespace anomaly::kafka {
 namespace {
@@ -91,6 +92,7 @@ Partition::Step Partition::step(const rd_kafka_message_t& message, MessageBatch&
     batch.add(progress_.partition, message.offset, timestamp_of(message), message.payload,
               size_of(message.payload, message.len), message.key,
               size_of(message.key, message.key_len));
+    if (batch.wants_headers()) batch.set_headers(headers_as_json(message));
     progress_.next_offset = message.offset + 1;
     at_end_ = eof_pending_ = false;
     return Step::kTaken;

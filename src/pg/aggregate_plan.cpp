@@ -39,7 +39,7 @@ Expr* argument_at(const Aggref* aggregate, int i) {
 
 Type argument_type(const Aggref* aggregate) {
     const Node* argument = reinterpret_cast<Node*>(argument_at(aggregate, 0));
-    return core_type(exprType(argument), exprTypmod(argument));
+    return core_type(exprType(argument));
 }
 
 bool find_native(const Aggref* aggregate, AggregateKind* kind) {
@@ -49,7 +49,7 @@ bool find_native(const Aggref* aggregate, AggregateKind* kind) {
     for (const KnownAggregate& known : kKnownAggregates) {
         if (known.function != aggregate->aggfnoid) continue;
         *kind = known.kind;
-        // A domain, or a type with a precision, is opaque to core.
+        // A domain is opaque to core.
         return known.kind == AggregateKind::kCountStar || known.kind == AggregateKind::kCount ||
                argument_type(aggregate) != Type::kOpaque;
     }
@@ -59,7 +59,7 @@ bool find_native(const Aggref* aggregate, AggregateKind* kind) {
 // Bytes are equal where values are.
 bool is_native_count_distinct(const Aggref* aggregate) {
     if (aggregate->aggfnoid != F_COUNT_ANY || aggregate->aggdistinct == NIL) return false;
-    if (argument_type(aggregate) == Type::kOpaque) return false;
+    if (!is_equal_by_cells(argument_type(aggregate))) return false;
     const Oid collation = exprCollation(reinterpret_cast<Node*>(argument_at(aggregate, 0)));
     return !OidIsValid(collation) || get_collation_isdeterministic(collation);
 }
@@ -155,7 +155,7 @@ void choose_kept(AggregatePlan* plan) {
     if (plan->kept_count == 1) {
         plan->argument = static_cast<Expr*>(linitial(columns));
         const Node* node = reinterpret_cast<Node*>(plan->argument);
-        if (core_type(exprType(node), exprTypmod(node)) != Type::kOpaque) return;
+        if (is_equal_by_cells(core_type(exprType(node)))) return;
     }
     plan->argument = make_packed(columns);
 }

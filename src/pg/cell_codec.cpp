@@ -27,6 +27,33 @@ Datum numeric_from_int128(uint64_t low, uint64_t high) {
                                Int32GetDatum(-1));
 }
 
+// What fits 64 bits, as most do, without numeric's own reader of texts.
+Datum numeric_from_text(const char* text, Size size) {
+    constexpr int kDigitsMax = 18;
+    int64 value = 0;
+    int digits = 0;
+    int fraction = -1;
+    const bool negative = size > 0 && text[0] == '-';
+    Size at = negative ? 1 : 0;
+    for (; at < size && digits <= kDigitsMax; at++) {
+        if (text[at] == '.') {
+            fraction = 0;
+            continue;
+        }
+        if (text[at] < '0' || text[at] > '9') break;
+        value = value * 10 + (text[at] - '0');
+        digits++;
+        if (fraction >= 0) fraction++;
+    }
+    if (at < size || digits > kDigitsMax) {
+        return DirectFunctionCall3(numeric_in, CStringGetDatum(pnstrdup(text, size)),
+                                   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+    }
+    if (negative) value = -value;
+    return NumericGetDatum(fraction > 0 ? int64_div_fast_to_numeric(value, fraction)
+                                        : int64_to_numeric(value));
+}
+
 Datum opaque_from_image(const CellType& type, const char* image, Size size) {
     if (type.by_value) {
         Datum value;
@@ -61,13 +88,21 @@ void set_bytes(uint64_t* cells, const void* bytes, Size size) {
     cells[1] = size;
 }
 
+void set_string(uint64_t* cells, const char* text) {
+    set_bytes(cells, text, strlen(text));
+}
+
+char* string_of_bytes(const uint64_t* cells) {
+    return pnstrdup(reinterpret_cast<const char*>(cells[0]), cells[1]);
+}
+
 uint64_t cell_of_int(int64 value) {
     return static_cast<uint64_t>(value);
 }
 
 }  // namespace
 
-Type core_type(Oid type, int32 typmod) {
+Type core_type(Oid type) {
     switch (type) {
         case BOOLOID:
             return Type::kBool;
@@ -82,13 +117,20 @@ Type core_type(Oid type, int32 typmod) {
         case FLOAT8OID:
             return Type::kFloat8;
         case TEXTOID:
-            return Type::kText;
         case VARCHAROID:
-            return typmod < 0 ? Type::kText : Type::kOpaque;
+            return Type::kText;
+        case BYTEAOID:
+            return Type::kBytea;
+        case UUIDOID:
+            return Type::kUuid;
+        case NUMERICOID:
+            return Type::kNumeric;
+        case JSONBOID:
+            return Type::kJsonb;
         case TIMESTAMPTZOID:
-            return typmod < 0 ? Type::kTimestamptz : Type::kOpaque;
+            return Type::kTimestamptz;
         case TIMESTAMPOID:
-            return typmod < 0 ? Type::kTimestamp : Type::kOpaque;
+            return Type::kTimestamp;
         case DATEOID:
             return Type::kDate;
         default:
@@ -96,9 +138,9 @@ Type core_type(Oid type, int32 typmod) {
     }
 }
 
-CellType cell_type(Oid type, int32 typmod) {
+CellType cell_type(Oid type) {
     CellType result = {};
-    result.type = core_type(type, typmod);
+    result.type = core_type(type);
     result.oid = type;
     get_typlenbyval(type, &result.length, &result.by_value);
     return result;
@@ -120,8 +162,15 @@ Datum datum_from_cells(const CellType& type, const uint64_t* cells) {
         case Type::kFloat8:
             return Float8GetDatum(__builtin_bit_cast(double, cells[0]));
         case Type::kText:
+        case Type::kBytea:  // the same to look at
             return PointerGetDatum(cstring_to_text_with_len(reinterpret_cast<const char*>(cells[0]),
                                                             static_cast<int>(cells[1])));
+        case Type::kUuid:
+            return opaque_from_image(type, reinterpret_cast<const char*>(cells[0]), cells[1]);
+        case Type::kNumeric:
+            return numeric_from_text(reinterpret_cast<const char*>(cells[0]), cells[1]);
+        case Type::kJsonb:
+            return DirectFunctionCall1(jsonb_in, CStringGetDatum(string_of_bytes(cells)));
         case Type::kTimestamptz:
             return TimestampTzGetDatum(integer);
         case Type::kTimestamp:
@@ -161,7 +210,17 @@ void cells_from_datum(const CellType& type, Datum value, uint64_t* cells) {
         case Type::kFloat8:
             cells[0] = __builtin_bit_cast(uint64_t, DatumGetFloat8(value));
             return;
-        case Type::kText: {
+        case Type::kUuid:
+            set_bytes(cells, DatumGetUUIDP(value)->data, UUID_LEN);
+            return;
+        case Type::kNumeric:
+            set_string(cells, DatumGetCString(DirectFunctionCall1(numeric_out, value)));
+            return;
+        case Type::kJsonb:
+            set_string(cells, DatumGetCString(DirectFunctionCall1(jsonb_out, value)));
+            return;
+        case Type::kText:
+        case Type::kBytea: {
             const text* flat = DatumGetTextPP(value);
             set_bytes(cells, VARDATA_ANY(flat), VARSIZE_ANY_EXHDR(flat));
             return;

@@ -18,10 +18,9 @@ struct CellType {
     bool by_value;
 };
 
-// The type that core computes with. Types with a length or precision are kOpaque, so that only
-// PostgreSQL makes values of them; so are domains and everything that core does not know.
-Type core_type(Oid type, int32 typmod);
-CellType cell_type(Oid type, int32 typmod);
+// The type that core computes with; domains and everything that core does not know are kOpaque.
+Type core_type(Oid type);
+CellType cell_type(Oid type);
 
 // A datum of its own in the current memory context. kInt128 and kInt128Ratio become numeric, the
 // ratio as PostgreSQL's avg divides.

@@ -24,7 +24,7 @@ bool is_integer(Type type) {
 }
 
 Type type_of(const Node* node) {
-    return core_type(exprType(node), exprTypmod(node));
+    return core_type(exprType(node));
 }
 
 int compile_var(Compiler* compiler, const Var* var) {
@@ -34,7 +34,7 @@ int compile_var(Compiler* compiler, const Var* var) {
     }
     ExprNode node = {};
     node.op = Op::kColumn;
-    node.type = core_type(var->vartype, var->vartypmod);
+    node.type = core_type(var->vartype);
     node.args[0] = node.args[1] = node.args[2] = -1;
     node.int_value = var->varattno - 1;
     return append(compiler, node);
@@ -64,7 +64,7 @@ int append_constant(Compiler* compiler, Type type, Datum value, bool is_null) {
     cell_type.type = type;
     uint64_t cells[3] = {};
     cells_from_datum(cell_type, value, cells);
-    if (type == Type::kText) {
+    if (has_bytes(type)) {
         node.text = reinterpret_cast<const char*>(cells[0]);
         node.text_size = static_cast<int32_t>(cells[1]);
     } else if (type == Type::kFloat4 || type == Type::kFloat8) {
@@ -123,8 +123,8 @@ bool take_call(Node* node, Call* call) {
 namespace {
 
 int compile_const(Compiler* compiler, const Const* constant) {
-    return append_constant(compiler, core_type(constant->consttype, constant->consttypmod),
-                           constant->constvalue, constant->constisnull);
+    return append_constant(compiler, core_type(constant->consttype), constant->constvalue,
+                           constant->constisnull);
 }
 
 int compile_call(Compiler* compiler, Node* node) {

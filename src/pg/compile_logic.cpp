@@ -75,7 +75,7 @@ int compile_list(Compiler* compiler, ScalarArrayOpExpr* list) {
     const Const* constant = castNode(Const, array_node);
     if (constant->constisnull) return kNotNative;
     ArrayType* array = DatumGetArrayTypeP(constant->constvalue);
-    const CellType element = cell_type(ARR_ELEMTYPE(array), -1);
+    const CellType element = cell_type(ARR_ELEMTYPE(array));
     char alignment;
     int16 length;
     bool by_value;

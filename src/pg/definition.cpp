@@ -5,6 +5,7 @@
 #include "pg/compile.h"
 #include "pg/stream.h"
 #include "pg/window_functions.h"
+#include "pg/zone_spec.h"
 
 namespace anomaly::pg {
 
@@ -335,7 +336,7 @@ void find_window(TableDefinition* definition, const Source* source) {
         has_offset ? constant_interval(static_cast<Node*>(list_nth(args, next))) : &zero;
     definition->window = make_window_spec(slide, size, offset);
     if (definition->window.unit != WindowUnit::kMicroseconds) {
-        definition->window.zone = session_zone();
+        definition->window.zone = zone_spec(session_timezone);
     }
 }
 

@@ -30,7 +30,7 @@ AggregateSpec spec_of_aggregate(const AggregatePlan& plan, Index varno) {
 // A key of a type that core only carries would be compared byte by byte, which is not equality.
 void check_key(const Expr* key, const ExprSpec& spec) {
     const Node* node = reinterpret_cast<const Node*>(key);
-    if (spec.type == Type::kOpaque) {
+    if (!is_equal_by_cells(spec.type)) {
         ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                         errmsg("a continuous table cannot be grouped by a value of type %s yet",
                                format_type_be(exprType(node))),

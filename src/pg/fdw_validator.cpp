@@ -2,6 +2,7 @@
 #include "bridge/property.h"
 
 #include "pg/call.h"
+#include "pg/format_options.h"
 #include "pg/near_words.h"
 #include "pg/options.h"
 
@@ -156,9 +157,14 @@ ANOMALY_FUNCTION(anomaly_kafka_fdw_validator) {
         require_mechanism(options);
     }
     if (catalog == ForeignTableRelationId) require_option(options, "topic", "foreign table");
-    if (find_option(options, "path") != NULL && find_option(options, "metadata") != NULL) {
+    if (catalog == ForeignTableRelationId) check_format_options(options);
+    constexpr const char* kOfFields[] = {"path", "unit"};
+    for (const char* name : kOfFields) {
+        if (find_option(options, name) == NULL || find_option(options, "metadata") == NULL) {
+            continue;
+        }
         ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-                        errmsg("a column cannot have both options path and metadata")));
+                        errmsg("a column cannot have both options %s and metadata", name)));
     }
     PG_RETURN_VOID();
 }

@@ -73,7 +73,7 @@ void prepare_arguments(KeptAggregate* kept) {
     kept->packed = is_packed(plan->argument);
     const Node* argument = reinterpret_cast<const Node*>(plan->argument);
     if (!kept->packed) {
-        kept->cell = cell_type(exprType(argument), exprTypmod(argument));
+        kept->cell = cell_type(exprType(argument));
         return;
     }
     kept->columns = palloc_array_of<ValueCodec*>(plan->kept_count);
@@ -155,7 +155,7 @@ void take_entry(KeptAggregate* kept, const Entry& entry) {
     kept->nulls[i] = entry.size < 0;
     if (kept->nulls[i]) return;
     uint64_t cells[3] = {};
-    if (kept->cell.type == Type::kText) {
+    if (has_bytes(kept->cell.type)) {
         cells[0] = reinterpret_cast<uint64_t>(entry.value);
         cells[1] = static_cast<uint64_t>(entry.size);
     } else {

@@ -1,9 +1,10 @@
-// The options of streams and their columns. What is planned and not there yet is refused in words,
-// never taken and ignored.
+// The options of streams and their columns.
 #include "pg/options.h"
 
 #include "pg/contain.h"
+#include "pg/format_options.h"
 #include "pg/near_words.h"
+#include "pg/path_option.h"
 #include "pg/stream.h"
 
 namespace anomaly::pg {
@@ -14,12 +15,6 @@ namespace {
     ereport(ERROR,
             (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
              errmsg("invalid value for option \"%s\": \"%s\"", name, value), errhint("%s", hint)));
-}
-
-[[noreturn]] void not_supported(const char* name, const char* detail, const char* hint) {
-    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                    errmsg("option \"%s\" is not supported yet", name), errdetail("%s", detail),
-                    errhint("%s", hint)));
 }
 
 struct Reading {
@@ -68,45 +63,14 @@ void check_topic(const char* value) {
     }
 }
 
-void check_format(const char* value) {
-    if (strcmp(value, "json") == 0) return;
-    if (strcmp(value, "csv") == 0 || strcmp(value, "raw") == 0) {
-        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                        errmsg("format \"%s\" is not supported yet", value),
-                        errhint("Supported is \"json\".")));
-    }
-    invalid_value("format", value, "Supported is \"json\".");
-}
-
-// One step of a path; returns where it ends. The name is written to `out`, unescaped.
-const char* parse_step(const char* text, const char* at, char* out) {
-    if (*at != '.') invalid_value("path", text, "Write it as $.name or $.outer.\"inner name\".");
-    at++;
-    const char* start = at;
-    if (*at == '"') {
-        at++;
-        while (*at != '"') {
-            if (*at == '\\' && (at[1] == '"' || at[1] == '\\')) at++;
-            if (*at == '\0') invalid_value("path", text, "A double quote is not closed.");
-            *out++ = *at++;
-        }
-        at++;
-    } else {
-        while (*at != '\0' && strchr(".\"[]*?@$ ", *at) == NULL) *out++ = *at++;
-        if (at == start) {
-            invalid_value("path", text, "Write it as $.name or $.outer.\"inner name\".");
-        }
-    }
-    *out = '\0';
-    return at;
-}
-
 }  // namespace
 
 const char* const kServerOptions[] = {"delivery", NULL};
 const char* const kTableOptions[] = {"topic",        "format",     "event_time", "watermark_delay",
-                                     "idle_timeout", "max_future", "startup",    NULL};
-const char* const kColumnOptions[] = {"path", "metadata", NULL};
+                                     "idle_timeout", "max_future", "startup",    "timezone",
+                                     "rows",         "delimiter",  "quote",      "escape",
+                                     "header",       "null",       NULL};
+const char* const kColumnOptions[] = {"path", "metadata", "unit", NULL};
 
 int64 parse_interval_option(const char* name, const char* value) {
     const Interval* interval = DatumGetIntervalP(DirectFunctionCall3(
@@ -121,39 +85,18 @@ int64 parse_interval_option(const char* name, const char* value) {
     return result;
 }
 
-const char* const* parse_path(const char* text, int32* count) {
-    if (text[0] != '$' || text[1] == '\0') {
-        invalid_value("path", text, "Write it as $.name or $.outer.\"inner name\".");
-    }
-    const Size size = strlen(text) + 1;
-    const char** names = static_cast<const char**>(palloc(sizeof(char*) * size));
-    *count = 0;
-    const char* at = text + 1;
-    while (*at != '\0') {
-        char* name = static_cast<char*>(palloc(size));
-        at = parse_step(text, at, name);
-        names[(*count)++] = name;
-    }
-    return names;
-}
-
 Source parse_metadata(const char* text) {
     constexpr struct {
         const char* name;
         Source source;
-    } kSources[] = {{"topic", Source::kTopic},
-                    {"partition", Source::kPartition},
-                    {"offset", Source::kOffset},
-                    {"timestamp", Source::kTimestamp},
-                    {"key", Source::kKey}};
+    } kSources[] = {{"topic", Source::kTopic},   {"partition", Source::kPartition},
+                    {"offset", Source::kOffset}, {"timestamp", Source::kTimestamp},
+                    {"key", Source::kKey},       {"headers", Source::kHeaders}};
     for (const auto& known : kSources) {
         if (strcmp(text, known.name) == 0) return known.source;
     }
-    if (strcmp(text, "headers") == 0) {
-        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                        errmsg("metadata \"headers\" is not supported yet")));
-    }
-    static const char* const kNames[] = {"topic", "partition", "offset", "timestamp", "key", NULL};
+    static const char* const kNames[] = {"topic", "partition", "offset", "timestamp",
+                                         "key",   "headers",   NULL};
     invalid_value("metadata", text, choice_hint(text, kNames));
 }
 
@@ -173,37 +116,27 @@ bool check_server_option(const char* name, const char* value) {
 }
 
 bool check_table_option(const char* name, const char* value) {
-    if (strcmp(name, "timezone") == 0) {
-        not_supported(name, "Timestamps without a time zone are read in the session's TimeZone.",
-                      "Use the type timestamptz, and a zone in the messages.");
-    }
-    if (strcmp(name, "rows") == 0) {
-        not_supported(name, "Each message is one row.", "Send one message for each row.");
-    }
     if (strcmp(name, "topic") == 0) {
         check_topic(value);
-    } else if (strcmp(name, "format") == 0) {
-        check_format(value);
     } else if (strcmp(name, "startup") == 0) {
         check_startup(value);
     } else if (strcmp(name, "watermark_delay") == 0 || strcmp(name, "idle_timeout") == 0 ||
                strcmp(name, "max_future") == 0) {
         check_interval(name, value);
     } else {
-        return strcmp(name, "event_time") == 0;  // its column is looked up when it is used
+        // The event time's column is looked up when it is used.
+        return strcmp(name, "event_time") == 0 || check_format_option(name, value);
     }
     return true;
 }
 
 bool check_column_option(const char* name, const char* value) {
     if (strcmp(name, "unit") == 0) {
-        not_supported(name, "Numeric times are numbers.",
-                      "Add a generated column: "
-                      "timestamptz GENERATED ALWAYS AS (to_timestamp(column / 1000.0)) STORED.");
+        parse_unit(value);
+        return true;
     }
     if (strcmp(name, "path") == 0) {
-        int32 count = 0;
-        parse_path(value, &count);
+        parse_field_path(value);
         return true;
     }
     if (strcmp(name, "metadata") == 0) {

@@ -25,10 +25,7 @@ bool is_server_option(const char* name);
 // An interval of at least zero, without months; a day has 24 hours.
 int64 parse_interval_option(const char* name, const char* value);
 
-// $.tags.host, names that are no identifiers in double quotes: the names to descend.
-const char* const* parse_path(const char* text, int32* count);
-
-// topic, partition, offset, timestamp, key.
+// topic, partition, offset, timestamp, key, headers.
 Source parse_metadata(const char* text);
 
 // The option's value, NULL where it is not given.

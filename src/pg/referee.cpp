@@ -19,10 +19,6 @@ namespace {
 constexpr int32 kStreamItself = -1;  // Request::table of a generated column
 constexpr int kMaxCells = 3;
 
-// What a message says does not depend on whose session reads it: times without a zone are UTC.
-constexpr char kStreamSettings[] =
-    "{\"TimeZone\": \"UTC\", \"DateStyle\": \"ISO, MDY\", \"IntervalStyle\": \"postgres\"}";
-
 struct Expression {
     int32 table;
     int32 number;
@@ -60,7 +56,7 @@ Expression find_expression(const Referee* referee, int32 table, int32 number) {
                 1,
                 reinterpret_cast<Expr*>(stream->generated[number]),
                 stream->types[number],
-                {referee->userid, kStreamSettings}};
+                {referee->userid, stream->settings}};
     }
     ListCell* cell;
     foreach (cell, referee->expressions) {
@@ -72,29 +68,65 @@ Expression find_expression(const Referee* referee, int32 table, int32 number) {
 
 // ---- kDecode ----
 
-void put_message(Referee* referee, int32 row, const Datum* values, const bool* nulls) {
+struct RowValues {
+    Datum* values;  // by column
+    bool* nulls;
+};
+
+RowValues make_values(const StreamDefinition* stream) {
+    const Size count = static_cast<Size>(stream->spec.column_count + 1);
+    return {static_cast<Datum*>(palloc0(sizeof(Datum) * count)),
+            static_cast<bool*>(palloc0(sizeof(bool) * count))};
+}
+
+void put_values(const Referee* referee, int32 row, const RowValues& values) {
     const StreamDefinition* stream = referee->stream;
     for (int c = 0; c < stream->spec.column_count; c++) {
-        const StreamColumnSpec* column = &stream->spec.columns[c];
-        if (column->source != Source::kField || !column->used || nulls[c]) continue;
+        if (!stream->spec.columns[c].used || values.nulls[c]) continue;
         uint64_t cells[kMaxCells] = {};
-        cells_from_datum(stream->types[c], values[c], cells);
+        cells_from_datum(stream->types[c], values.values[c], cells);
         check(bridge::ingest_put_value(referee->ingest, row, c, cells));
     }
 }
 
+// All rows of the message are judged before one of them is given to core: it is good or bad as a
+// whole.
+void decode_message(Referee* referee, int32 row) {
+    const int count = judge_message(referee->judge, bridge::ingest_message(referee->ingest, row));
+    RowValues* rows =
+        static_cast<RowValues*>(palloc(sizeof(RowValues) * static_cast<Size>(count + 1)));
+    for (int r = 0; r < count; r++) {
+        rows[r] = make_values(referee->stream);
+        judge_row(referee->judge, r, rows[r].values, rows[r].nulls);
+    }
+    referee->in_row = false;
+    if (count == 0) check(bridge::ingest_drop_row(referee->ingest, row));
+    for (int r = 0; r < count; r++) {
+        int32 target = row;
+        if (r > 0) check(bridge::ingest_add_row(referee->ingest, row, &target));
+        put_values(referee, target, rows[r]);
+    }
+}
+
+void decode_texts(Referee* referee, int32 row) {
+    const RowValues values = make_values(referee->stream);
+    judge_texts(referee->judge, referee->ingest, row, values.values, values.nulls);
+    referee->in_row = false;
+    put_values(referee, row, values);
+}
+
 void decode_rows(Referee* referee, ExprContext* econtext) {
-    const Size count = static_cast<Size>(referee->stream->spec.column_count + 1);
-    Datum* values = static_cast<Datum*>(palloc0(sizeof(Datum) * count));
-    bool* nulls = static_cast<bool*>(palloc0(sizeof(bool) * count));
+    const bool is_json = referee->stream->spec.format == Format::kJson;
     referee->judge = judge_create(referee->stream);
     for (; referee->next_row < referee->request.row_count; referee->next_row++) {
         const int32 row = referee->request.rows[referee->next_row];
         const MemoryContext caller = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
         referee->in_row = true;
-        judge_message(referee->judge, bridge::ingest_message(referee->ingest, row), values, nulls);
-        referee->in_row = false;
-        put_message(referee, row, values, nulls);
+        if (is_json) {
+            decode_message(referee, row);
+        } else {
+            decode_texts(referee, row);
+        }
         MemoryContextSwitchTo(caller);
         ResetExprContext(econtext);
     }
@@ -232,20 +264,21 @@ void answer_rows(void* opaque) {
 
 void reject_row(Referee* referee, const char* reason) {
     const int32 row = referee->request.rows[referee->next_row];
-    const char* column = NULL;
+    const char* place = NULL;
     if (referee->judge != NULL) {
-        column = judge_column(referee->judge);
+        place = judge_place(referee->judge);
     } else if (referee->request.table == kStreamItself) {
         const int c = referee->request.expression;
-        column = NameStr(TupleDescAttr(referee->stream->descriptor, c)->attname);
+        place = psprintf("column \"%s\"",
+                         NameStr(TupleDescAttr(referee->stream->descriptor, c)->attname));
     }
-    if (column != NULL) reason = psprintf("column \"%s\": %s", column, reason);
+    if (place != NULL) reason = psprintf("%s: %s", place, reason);
     check(bridge::ingest_reject(referee->ingest, row, reason));
 }
 
 EvaluationTerms terms_of_request(const Referee* referee) {
     if (referee->request.need == bridge::Need::kDecode) {
-        return {referee->userid, kStreamSettings};
+        return {referee->userid, referee->stream->settings};
     }
     return find_expression(referee, referee->request.table, referee->request.expression).terms;
 }
@@ -299,7 +332,7 @@ void referee_add_expression(Referee* referee, int32 table, int32 expression, con
               expression,
               stream_varno,
               static_cast<Expr*>(copyObjectImpl(expr)),
-              cell_type(exprType(node), exprTypmod(node)),
+              cell_type(exprType(node)),
               {terms.userid, pstrdup(terms.settings)}};
     referee->expressions = lappend(referee->expressions, entry);
     MemoryContextSwitchTo(caller);

@@ -103,6 +103,20 @@ void add_fields(RowWriter* writer, const PathNode* node, StringInfo text) {
     appendStringInfoChar(text, '}');
 }
 
+// What this writes must be what the stream reads.
+void check_writable(const StreamDefinition* stream) {
+    const char* reason = NULL;
+    if (stream->spec.format != Format::kJson) reason = "Only messages of format json are written.";
+    if (stream->spec.has_rows) reason = "Its messages hold many rows each.";
+    for (int c = 0; c < stream->spec.column_count; c++) {
+        if (stream->spec.columns[c].unit != TimeUnit::kNone) reason = "It has numeric times.";
+    }
+    if (reason == NULL) return;
+    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                    errmsg("cannot write to stream %s", stream->name), errdetail("%s", reason),
+                    errhint("Write to the same topic through a stream of format json.")));
+}
+
 void lay_out_json(RowWriter* writer) {
     const StreamSpec* spec = &writer->stream->spec;
     PathNode root = {NULL, -1, NIL};
@@ -183,6 +197,8 @@ void write_metadata(RowWriter* writer, int column, Datum value) {
         case Source::kTopic:
             if (strcmp(TextDatumGetCString(value), message->topic) == 0) return;
             not_writable(writer, column, "The topic is the stream's.");
+        case Source::kHeaders:
+            not_writable(writer, column, "Headers are only read.");
         case Source::kOffset:
             not_writable(writer, column, "The broker gives a message its offset.");
         case Source::kField:
@@ -208,6 +224,7 @@ void write_row(RowWriter* writer, const Datum* values, const bool* nulls) {
 }  // namespace
 
 RowWriter* row_writer_create(const StreamDefinition* stream) {
+    check_writable(stream);
     RowWriter* writer = static_cast<RowWriter*>(palloc0(sizeof(RowWriter)));
     const Size columns = static_cast<Size>(stream->spec.column_count) + 1;
     writer->stream = stream;

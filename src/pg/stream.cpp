@@ -2,7 +2,9 @@
 #include "pg/stream.h"
 
 #include "pg/compile.h"
+#include "pg/format_options.h"
 #include "pg/options.h"
+#include "pg/path_option.h"
 #include "pg/server_options.h"
 
 namespace anomaly::pg {
@@ -15,6 +17,14 @@ struct Columns {
     Node** generated;
     bool* used;
 };
+
+// Type modifiers of numeric, as numeric.c packs them.
+int32 numeric_typmod_precision(int32 typmod) {
+    return ((typmod - static_cast<int32>(VARHDRSZ)) >> 16) & 0xffff;
+}
+int32 numeric_typmod_scale(int32 typmod) {
+    return (((typmod - static_cast<int32>(VARHDRSZ)) & 0x7ff) ^ 1024) - 1024;
+}
 
 template <class T>
 T* palloc_array_of(int count) {
@@ -36,38 +46,83 @@ Oid metadata_type(Source source) {
             return INT8OID;
         case Source::kTimestamp:
             return TIMESTAMPTZOID;
+        case Source::kHeaders:
+            return JSONBOID;
         default:  // kTopic, kKey
             return TEXTOID;
     }
 }
 
-void load_field(const Relation relation, Form_pg_attribute attribute, StreamColumnSpec* spec) {
+void load_metadata(const Relation relation, Form_pg_attribute attribute, const char* metadata,
+                   StreamColumnSpec* spec) {
+    spec->source = parse_metadata(metadata);
+    if (attribute->atttypid == metadata_type(spec->source) && attribute->atttypmod < 0) return;
+    column_error(relation, attribute,
+                 psprintf("must be of type %s: it holds the message's %s",
+                          format_type_be(metadata_type(spec->source)), metadata));
+}
+
+void load_unit(const Relation relation, Form_pg_attribute attribute, const char* unit,
+               StreamColumnSpec* spec) {
+    spec->unit = parse_unit(unit);
+    if (attribute->atttypid == TIMESTAMPTZOID || attribute->atttypid == TIMESTAMPOID) return;
+    column_error(relation, attribute,
+                 "has option unit and must be of type timestamp with or without time zone");
+}
+
+void load_path(const Relation relation, Form_pg_attribute attribute, const char* text,
+               const StreamSpec* stream, StreamColumnSpec* spec) {
+    if (stream->format != Format::kJson) {
+        column_error(relation, attribute, "has option path, which is for format \"json\"");
+    }
+    const FieldPath path = parse_field_path(text);
+    if (path.of_row && !stream->has_rows) {
+        column_error(relation, attribute, "has a path from a row on, but there is no option rows");
+    }
+    spec->path = path.names;
+    spec->path_count = path.count;
+    spec->of_message = stream->has_rows && !path.of_row;
+}
+
+void load_type_modifier(int32 typmod, StreamColumnSpec* spec) {
+    if (typmod < 0) return;
+    switch (spec->type) {
+        case Type::kNumeric:
+            spec->precision = numeric_typmod_precision(typmod);
+            spec->scale = numeric_typmod_scale(typmod);
+            break;
+        case Type::kText:
+            spec->precision = typmod - static_cast<int32>(VARHDRSZ);
+            break;
+        default:  // of timestamps
+            spec->precision = typmod;
+            break;
+    }
+}
+
+void load_field(const Relation relation, Form_pg_attribute attribute, const StreamSpec* stream,
+                StreamColumnSpec* spec) {
     List* options = GetForeignColumnOptions(RelationGetRelid(relation), attribute->attnum);
     const char* metadata = find_option(options, "metadata");
     const char* path = find_option(options, "path");
-    if (metadata != NULL && path != NULL) {
-        column_error(relation, attribute, "cannot have both options path and metadata");
-    }
+    const char* unit = find_option(options, "unit");
     if (metadata != NULL) {
-        spec->source = parse_metadata(metadata);
-        if (attribute->atttypid != metadata_type(spec->source) || attribute->atttypmod >= 0) {
-            column_error(relation, attribute,
-                         psprintf("must be of type %s: it holds the message's %s",
-                                  format_type_be(metadata_type(spec->source)), metadata));
-        }
+        load_metadata(relation, attribute, metadata, spec);
         return;
     }
     spec->source = Source::kField;
+    load_type_modifier(attribute->atttypmod, spec);
+    if (unit != NULL) load_unit(relation, attribute, unit, spec);
+    // Whether NULL is a value of a domain is the domain's to say: core asks about each NULL.
+    if (DomainHasConstraints(attribute->atttypid)) spec->not_null = true;
     if (path != NULL) {
-        spec->path = parse_path(path, &spec->path_count);
+        load_path(relation, attribute, path, stream, spec);
         return;
     }
     const char** name = palloc_array_of<const char*>(1);
-    name[0] = pstrdup(NameStr(attribute->attname));
+    name[0] = spec->name;
     spec->path = name;
     spec->path_count = 1;
-    // Whether NULL is a value of a domain is the domain's to say: core asks about each NULL.
-    if (DomainHasConstraints(attribute->atttypid)) spec->not_null = true;
 }
 
 void load_generated(const Relation relation, Form_pg_attribute attribute, Columns* columns) {
@@ -89,7 +144,7 @@ void load_generated(const Relation relation, Form_pg_attribute attribute, Column
     }
 }
 
-void load_column(const Relation relation, int c, Columns* columns) {
+void load_column(const Relation relation, int c, const StreamSpec* stream, Columns* columns) {
     Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation), c);
     StreamColumnSpec* spec = &columns->specs[c];
     if (attribute->attisdropped) {
@@ -99,13 +154,15 @@ void load_column(const Relation relation, int c, Columns* columns) {
         columns->used[c] = false;
         return;
     }
-    columns->types[c] = cell_type(attribute->atttypid, attribute->atttypmod);
+    columns->types[c] = cell_type(attribute->atttypid);
     spec->type = columns->types[c].type;
     spec->not_null = attribute->attnotnull;
+    spec->name = pstrdup(NameStr(attribute->attname));
+    spec->precision = spec->scale = -1;
     if (attribute->attgenerated != '\0') {
         load_generated(relation, attribute, columns);
     } else {
-        load_field(relation, attribute, spec);
+        load_field(relation, attribute, stream, spec);
     }
 }
 
@@ -145,8 +202,21 @@ void load_options(const Relation relation, const List* options, StreamDefinition
     stream->spec.watermark_delay_us = interval_or(options, "watermark_delay", 0);
     stream->spec.idle_timeout_us = interval_or(options, "idle_timeout", kDefaultIdleTimeout_us);
     stream->spec.max_future_us = interval_or(options, "max_future", kDefaultMaxFuture_us);
+    load_format_options(options, &stream->spec, &stream->settings, &stream->rows_jsonpath);
     const char* startup = find_option(options, "startup");
     stream->startup = parse_startup(startup == NULL ? "earliest" : startup);
+}
+
+void check_field_count(const Relation relation, const StreamColumnSpec* columns, int count,
+                       Format format) {
+    int fields = 0;
+    for (int c = 0; c < count; c++) fields += columns[c].source == Source::kField ? 1 : 0;
+    if (format != Format::kRaw || fields <= 1) return;
+    ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_COLUMN_NUMBER),
+                    errmsg("stream \"%s\" of format raw has %d columns for the message",
+                           RelationGetRelationName(relation), fields),
+                    errhint("One column takes the whole message; others may be metadata or "
+                            "generated.")));
 }
 
 void load_columns(const Relation relation, const List* options, const bool* used_columns,
@@ -155,10 +225,11 @@ void load_columns(const Relation relation, const List* options, const bool* used
     Columns columns = {palloc_array_of<StreamColumnSpec>(count), palloc_array_of<CellType>(count),
                        palloc_array_of<Node*>(count), palloc_array_of<bool>(count)};
     for (int c = 0; c < count; c++) columns.used[c] = used_columns == NULL || used_columns[c];
-    for (int c = 0; c < count; c++) load_column(relation, c, &columns);
+    for (int c = 0; c < count; c++) load_column(relation, c, &stream->spec, &columns);
     stream->spec.event_time = find_event_time(relation, options);
     if (stream->spec.event_time >= 0) columns.used[stream->spec.event_time] = true;
     for (int c = 0; c < count; c++) columns.specs[c].used = columns.used[c];
+    check_field_count(relation, columns.specs, count, stream->spec.format);
     stream->spec.columns = columns.specs;
     stream->spec.column_count = count;
     stream->types = columns.types;

@@ -33,6 +33,8 @@ struct StreamDefinition {
     const CellType* types;   // by column
     Node* const* generated;  // by column, Vars of varno 1; NULL: not a generated column
     StreamSpec spec;
+    const char* rows_jsonpath;           // spec.has_rows
+    const char* settings;                // under which PostgreSQL reads its messages, as json
     const bridge::Property* properties;  // for the client library; holds secrets: never shown
     int property_count;
     Startup startup;

@@ -13,7 +13,4 @@ WindowFunction window_function(Oid function);
 // The windows that these intervals mean, without a zone; raises an error for what cannot be.
 WindowSpec make_window_spec(const Interval* slide, const Interval* size, const Interval* offset);
 
-// The zone of the setting TimeZone, for core; in the current memory context.
-ZoneSpec session_zone();
-
 }  // namespace anomaly::pg

@@ -1,5 +1,4 @@
-// From the arguments of tumble and hop to the windows they mean, and PostgreSQL's time zone to what
-// core reckons with.
+// From the arguments of tumble and hop to the windows they mean.
 #include "pg/window_functions.h"
 
 namespace anomaly::pg {
@@ -50,16 +49,6 @@ int64 count_of(const Interval* interval, WindowUnit unit) {
     return 0;
 }
 
-// Where PostgreSQL's timestamps begin, and a time that the rules of today hold at for 400 years.
-constexpr pg_time_t kLeastTime = -static_cast<pg_time_t>(UNIX_EPOCH_JDATE) * SECS_PER_DAY;
-constexpr pg_time_t kYear2900 = 29348006400;
-constexpr pg_time_t kEpochShift =
-    static_cast<pg_time_t>(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY;
-
-int64 to_us(pg_time_t unix_time) {
-    return (unix_time - kEpochShift) * USECS_PER_SEC;
-}
-
 }  // namespace
 
 WindowSpec make_window_spec(const Interval* slide, const Interval* size, const Interval* offset) {
@@ -89,35 +78,6 @@ WindowSpec make_window_spec(const Interval* slide, const Interval* size, const I
                          "Give a longer slide or a shorter size.");
     }
     return spec;
-}
-
-ZoneSpec session_zone() {
-    int room = 256;
-    int count = 0;
-    ZoneChange* changes =
-        static_cast<ZoneChange*>(palloc(sizeof(ZoneChange) * static_cast<Size>(room)));
-    ZoneSpec zone = {};
-    pg_time_t time = kLeastTime;
-    for (bool first = true; !zone.repeats; first = false) {
-        long before, after;
-        int before_is_dst, after_is_dst;
-        pg_time_t boundary;
-        const int found = pg_next_dst_boundary(&time, &before, &before_is_dst, &boundary, &after,
-                                               &after_is_dst, session_timezone);
-        if (first) zone.first_offset_us = before * USECS_PER_SEC;
-        if (found != 1) break;
-        if (count == room) {
-            room *= 2;
-            changes = static_cast<ZoneChange*>(
-                repalloc(changes, sizeof(ZoneChange) * static_cast<Size>(room)));
-        }
-        changes[count++] = {to_us(boundary), after * USECS_PER_SEC};
-        time = boundary;
-        zone.repeats = boundary > kYear2900;
-    }
-    zone.changes = changes;
-    zone.change_count = count;
-    return zone;
 }
 
 }  // namespace anomaly::pg
