@@ -65,7 +65,7 @@ package_list() {
     fi
     echo g++ make librdkafka-dev libsimdjson-dev zlib1g-dev cmake libgtest-dev
     if [[ $1 == test ]]; then
-        echo binutils kcat libipc-run-perl perl procps
+        echo binutils kcat libipc-run-perl openssl perl procps
         # Other versions format differently, so only this one judges (test/tidy.sh).
         if package_known clang-format-14; then echo clang-format-14; fi
         # For a real Apache Kafka; any Java and Maven will do, however they were installed.

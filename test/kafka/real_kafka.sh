@@ -2,14 +2,17 @@
 # A real Apache Kafka broker (KRaft, one process) for tests, with its data in a directory.
 #
 #   real_kafka.sh libs                          fetch Kafka once, into $ANOMALY_KAFKA_LIBS
-#   real_kafka.sh start DIR PORT                make it if need be, start, wait until it answers
+#   real_kafka.sh start DIR PORT [secure]       make it if need be, start, wait until it answers
 #   real_kafka.sh stop DIR | kill DIR           in an orderly way | as a power cut would
 #   real_kafka.sh restart DIR                   start again on the same port with the same data
 #   real_kafka.sh topic DIR NAME PARTITIONS [CONFIG=VALUE]...
+#   real_kafka.sh partitions DIR NAME PARTITIONS              so many from now on
 #   real_kafka.sh delete-topic DIR NAME
 #   real_kafka.sh delete-records DIR TOPIC PARTITION OFFSET   those before the offset
 #
-# The port after PORT is the controller's. Needs a JRE, kcat, and maven for the first time.
+# The port after PORT is the controller's. A secure broker also listens on the port after that, with
+# TLS (DIR/broker.pem is its certificate) and SCRAM: user app, password app-secret; user other,
+# password other-secret. Needs a JRE, kcat, and maven for the first time.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -56,8 +59,32 @@ running() {
     [ "${state:0:1}" != Z ]
 }
 
+# A key of its own and a listener that shows it; adds to users.
+make_secure() {
+    local dir=$1 port=$2 user mechanism module=org.apache.kafka.common.security.scram.ScramLoginModule
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost \
+        -addext subjectAltName=IP:127.0.0.1 -keyout "$dir/key.pem" -out "$dir/broker.pem" \
+        2> "$dir/openssl.log" || fail "no certificate: $(cat "$dir/openssl.log")"
+    cat "$dir/key.pem" "$dir/broker.pem" > "$dir/keystore.pem"
+    sed -i -e "/^listeners=/s/\$/,SECURE:\/\/127.0.0.1:$((port + 2))/" \
+        -e "/^advertised/s/\$/,SECURE:\/\/127.0.0.1:$((port + 2))/" \
+        -e '/^listener.security/s/$/,SECURE:SASL_SSL/' "$dir/server.properties"
+    cat >> "$dir/server.properties" << PROPERTIES
+sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512
+ssl.keystore.type=PEM
+ssl.keystore.location=$dir/keystore.pem
+listener.name.secure.scram-sha-256.sasl.jaas.config=$module required;
+listener.name.secure.scram-sha-512.sasl.jaas.config=$module required;
+PROPERTIES
+    for user in app other; do
+        for mechanism in SCRAM-SHA-256 SCRAM-SHA-512; do
+            users+=(--add-scram "$mechanism=[name=$user,password=$user-secret]")
+        done
+    done
+}
+
 make_broker() {
-    local dir=$1 port=$2
+    local dir=$1 port=$2 mode=$3 users=()
     mkdir -p "$dir/data"
     echo "$port" > "$dir/port"
     cat > "$dir/server.properties" << PROPERTIES
@@ -81,8 +108,11 @@ broker.heartbeat.interval.ms=500
 broker.session.timeout.ms=3000
 message.max.bytes=20000000
 log.cleaner.dedupe.buffer.size=2097152
+log.cleaner.backoff.ms=200
+log.retention.check.interval.ms=200
 PROPERTIES
-    java_main kafka.tools.StorageTool format -t "$(java_main kafka.tools.StorageTool random-uuid)" \
+    if [ "$mode" = secure ]; then make_secure "$dir" "$port"; fi
+    java_main kafka.tools.StorageTool format "${users[@]}" -t "$(java_main kafka.tools.StorageTool random-uuid)" \
         -c "$dir/server.properties" > "$dir/format.log" 2>&1 ||
         fail "could not format the storage: $(cat "$dir/format.log")"
 }
@@ -126,7 +156,7 @@ case $command in
         [ -n "${3:-}" ] || fail "start wants a port"
         fetch_libs
         running "$dir" && fail "it is running"
-        [ -r "$dir/server.properties" ] || make_broker "$dir" "$3"
+        [ -r "$dir/server.properties" ] || make_broker "$dir" "$3" "${4:-plain}"
         launch "$dir"
         ;;
     restart)
@@ -145,6 +175,10 @@ case $command in
         java_main org.apache.kafka.tools.TopicCommand --bootstrap-server "$(bootstrap "$dir")" \
             --create --topic "$3" --partitions "$4" --replication-factor 1 "${configs[@]}" \
             > /dev/null
+        ;;
+    partitions)
+        java_main org.apache.kafka.tools.TopicCommand --bootstrap-server "$(bootstrap "$dir")" \
+            --alter --topic "$3" --partitions "$4" > /dev/null
         ;;
     delete-topic)
         java_main org.apache.kafka.tools.TopicCommand --bootstrap-server "$(bootstrap "$dir")" \

@@ -22,7 +22,7 @@ my @columns = (
         (random() * 1e18)::bigint)}],
     ['real', q{pick('{NaN,Infinity,-Infinity,0,1e-40,3.4028235e38}'::real[],
         (exp(random() * 160 - 80) * (random() - 0.5))::real)}],
-    ['double precision', q{pick('{NaN,Infinity,-Infinity,0,5e-324,1.7976931348623157e308}'::float8[],
+    ['float8', q{pick('{NaN,Infinity,-Infinity,0,5e-324,1.7976931348623157e308}'::float8[],
         exp(random() * 1200 - 600) * (random() - 0.5))}],
     ['numeric', q{pick('{NaN,Infinity,-Infinity,0,1.000,123456789012345678901234567890.1234567890}'
         ::numeric[], (random() * 1e15)::numeric / 7)}],
@@ -44,7 +44,7 @@ my @columns = (
     ['interval', q{make_interval(months => (random() * 40 - 20)::int, secs => random() * 1e6)}],
     ['uuid', 'gen_random_uuid()'],
     ['bytea', 'decode(md5(random()::text), \'hex\')'],
-    ['jsonb', q{pick('{"{\"a\": [1, 2.50, null, {\"b\": \"\\\\u20ac\"}]}","\"text\"","[]","1e3",true}'
+    ['jsonb', q{pick(ARRAY['{"a": [1, 2.50, null, {"b": "\u20ac"}]}', '"x"', '[]', '1e3', 'true']
         ::jsonb[], to_jsonb(odd_text()))}],
     ['inet', q{('10.' || (random() * 255)::int || '.0.1/16')::inet}],
     ['bit(5)', '(random() * 31)::int::bit(5)'],
@@ -73,9 +73,9 @@ CREATE FUNCTION pick(among anyarray, other anyelement) RETURNS anyelement LANGUA
     $$ SELECT CASE WHEN random() < 0.3 THEN among[1 + (random() * 100)::int % cardinality(among)]
        ELSE other END $$;
 CREATE FUNCTION odd_text() RETURNS text LANGUAGE sql VOLATILE AS
-    $$ SELECT coalesce(string_agg((ARRAY['"', '\', E'\n', E'\t', E'\x01', E'\x7f', '/', 'é', '€', '😀',
-       chr(8232), ' ', 'a', 'Z', '0', ',', '{', '}', 'null', 'NaN', ''''])[1 + (random() * 20)::int], ''), '')
-       FROM generate_series(1, (random() * 12)::int) $$;
+    $$ SELECT coalesce(string_agg((ARRAY['"', '\', E'\n', E'\t', E'\x01', E'\x7f', '/', 'é', '€',
+       '😀', chr(8232), ' ', 'a', 'Z', '0', ',', '{', '}', 'null', 'NaN', ''''])
+       [1 + (random() * 20)::int], ''), '') FROM generate_series(1, (random() * 12)::int) $$;
 CREATE DOMAIN tint AS int CHECK (VALUE BETWEEN 1 AND 9);
 CREATE TYPE color AS ENUM ('red', 'gr"een', 'blue');
 CREATE TYPE pair AS (a int, "b ""c" text, t timestamptz);

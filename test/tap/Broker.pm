@@ -48,12 +48,24 @@ sub kafka
     $self->_remember;
     $self->{port} = _free_ports();
     $self->{bootstrap} = "127.0.0.1:$self->{port}";
-    $self->_script('start', $self->{port});
+    $self->_script('start', $self->{port}, $self->{secure} ? 'secure' : ());
     $self->topic($self->{topic}, $self->{partitions}, @{ $self->{config} // [] });
     return $self;
 }
 
 sub bootstrap { return $_[0]{bootstrap} }
+
+# Of a broker with secure => 1: the listener that wants TLS and SCRAM (user app, password
+# app-secret), and the certificate to trust, as PEM.
+sub secure_bootstrap { return '127.0.0.1:' . ($_[0]{port} + 2) }
+
+sub certificate
+{
+    my ($self) = @_;
+    open(my $in, '<', "$self->{dir}/broker.pem") or die "broker.pem: $!";
+    local $/ = undef;
+    return scalar readline($in);
+}
 
 # Another topic, on a real broker.
 sub topic
@@ -62,12 +74,18 @@ sub topic
     return $self->_script('topic', $name, $partitions, @config);
 }
 
+sub partitions
+{
+    my ($self, $name, $count) = @_;
+    return $self->_script('partitions', $name, $count);
+}
+
 sub delete_topic { my ($self, $name) = @_; return $self->_script('delete-topic', $name) }
 
 sub delete_records
 {
-    my ($self, $partition, $offset) = @_;
-    return $self->_script('delete-records', $self->{topic}, $partition, $offset);
+    my ($self, $partition, $offset, $topic) = @_;
+    return $self->_script('delete-records', $topic // $self->{topic}, $partition, $offset);
 }
 
 # The mock cluster begins anew, empty, under a new address; a real one where it was.
@@ -167,7 +185,7 @@ sub _end
     return;
 }
 
-# Two ports in a row that nobody listens on just now.
+# Three ports in a row that nobody listens on just now.
 sub _free_ports
 {
     for (1 .. 100)
@@ -175,8 +193,8 @@ sub _free_ports
         my $port = 20000 + int(rand(12000));
         my @held = grep { $_ } map {
             IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $_, Listen => 1)
-        } ($port, $port + 1);
-        return $port if @held == 2;
+        } ($port .. $port + 2);
+        return $port if @held == 3;
     }
     die 'no free ports';
 }
