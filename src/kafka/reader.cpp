@@ -9,6 +9,7 @@
 #include "kafka/control.h"
 #include "kafka/event_fd.h"
 #include "kafka/partition.h"
+#include "kafka/trouble.h"
 
 namespace anomaly::kafka {
 namespace {
@@ -72,6 +73,7 @@ struct Reader::Impl {
     std::map<int32_t, Partition> partitions;
     std::map<int32_t, int64_t> limits;  // also of partitions that are not there yet
     std::vector<Event> pending;
+    Trouble trouble;
     bool down_told = false;
     ReaderStats totals;
     Control control;
@@ -113,10 +115,11 @@ void Reader::Impl::take_replies() {
 void Reader::Impl::take_reply(Reply& reply) {
     switch (reply.kind) {
         case ReplyKind::kDown:
-            broker_down(std::move(reply.text));
+            broker_down(trouble.text().empty() ? std::move(reply.text) : trouble.text());
             break;
         case ReplyKind::kUp:
             down_told = false;
+            trouble.clear();
             pending.push_back({.kind = EventKind::kBrokerUp});
             restart_all();
             break;
@@ -160,22 +163,15 @@ void Reader::Impl::take_client_events() {
         const Owned<rd_kafka_event_t> event(rd_kafka_queue_poll(queue.get(), 0));
         if (!event) break;
         if (rd_kafka_event_type(event.get()) != RD_KAFKA_EVENT_ERROR) continue;
-        const char* text = rd_kafka_event_error_string(event.get());
-        switch (rd_kafka_event_error(event.get())) {
-            case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
-                broker_down(text);
-                control.probe(true);
-                break;
-            case RD_KAFKA_RESP_ERR__TRANSPORT:
-            case RD_KAFKA_RESP_ERR__RESOLVE:
-            case RD_KAFKA_RESP_ERR__AUTHENTICATION:
-            case RD_KAFKA_RESP_ERR__SSL:
-                // One broker of several, perhaps: whether any answers is for the probe to say.
-                control.probe(false);
-                break;
-            default:
-                log.add(4, text);
+        const bool all_down =
+            rd_kafka_event_error(event.get()) == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
+        if (!trouble.take(event.get())) {
+            log.add(4, rd_kafka_event_error_string(event.get()));
+            continue;
         }
+        if (all_down) broker_down(trouble.text());
+        // One broker of several, perhaps: whether any answers is for the probe to say.
+        control.probe(all_down);
     }
 }
 

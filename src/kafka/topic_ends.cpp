@@ -15,7 +15,8 @@ TopicEnds::TopicEnds(std::string topic, const Properties& properties, int64_t fr
     : topic_(std::move(topic)),
       from_ms_(from_ms),
       deadline_(Clock::now() + std::chrono::milliseconds(time_limit_ms)),
-      client_(make_consumer(properties, log_)) {
+      client_(make_consumer(properties, log_)),
+      queue_(rd_kafka_queue_get_consumer(client_.get())) {
     const SignalBlock block;
     thread_ = std::thread(&TopicEnds::run, this);
 }
@@ -39,7 +40,7 @@ int TopicEnds::time_left_ms() const {
 void TopicEnds::run() {
     std::string error;
     try {
-        while (!ask(error) && time_left_ms() > 0) {
+        while (!ask(error) && time_left_ms() > 0 && !is_refused(error)) {
             std::unique_lock lock(mutex_);
             if (wake_.wait_for(lock, kBackOff, [this] { return stop_; })) return;
         }
@@ -49,6 +50,17 @@ void TopicEnds::run() {
     error_ = std::move(error);
     done_ = true;
     fd_.fire();
+}
+
+// Puts the client's reason, if it has one, in the place of "timed out".
+bool TopicEnds::is_refused(std::string& error) {
+    while (true) {
+        const Owned<rd_kafka_event_t> event(rd_kafka_queue_poll(queue_.get(), 0));
+        if (!event) break;
+        trouble_.take(event.get());
+    }
+    if (!trouble_.text().empty()) error = trouble_.text();
+    return trouble_.is_refused();
 }
 
 bool TopicEnds::stopping() {

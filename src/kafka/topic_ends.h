@@ -14,6 +14,7 @@
 #include "kafka/ask.h"
 #include "kafka/client.h"
 #include "kafka/event_fd.h"
+#include "kafka/trouble.h"
 #include "kafka/types.h"
 
 namespace anomaly::kafka {
@@ -48,6 +49,7 @@ class TopicEnds {
     bool ask_ends_of(const std::vector<int32_t>& partitions, std::string& error);
     bool ask_time(const std::vector<int32_t>& partitions, std::string& error);
     bool stopping();
+    bool is_refused(std::string& error);
     int time_left_ms() const;
 
     const std::string topic_;
@@ -56,6 +58,8 @@ class TopicEnds {
     LogRing log_;
     EventFd fd_;
     Owned<rd_kafka_t> client_;
+    const Owned<rd_kafka_queue_t> queue_;  // its events
+    Trouble trouble_;                      // the thread's
     std::mutex mutex_;
     std::condition_variable wake_;
     bool stop_ = false;                      // under the mutex

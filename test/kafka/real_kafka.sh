@@ -61,7 +61,8 @@ running() {
 
 # A key of its own and a listener that shows it; adds to users.
 make_secure() {
-    local dir=$1 port=$2 user mechanism module=org.apache.kafka.common.security.scram.ScramLoginModule
+    local dir=$1 port=$2 user mechanism
+    local module=org.apache.kafka.common.security.scram.ScramLoginModule
     openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost \
         -addext subjectAltName=IP:127.0.0.1 -keyout "$dir/key.pem" -out "$dir/broker.pem" \
         2> "$dir/openssl.log" || fail "no certificate: $(cat "$dir/openssl.log")"
@@ -112,7 +113,8 @@ log.cleaner.backoff.ms=200
 log.retention.check.interval.ms=200
 PROPERTIES
     if [ "$mode" = secure ]; then make_secure "$dir" "$port"; fi
-    java_main kafka.tools.StorageTool format "${users[@]}" -t "$(java_main kafka.tools.StorageTool random-uuid)" \
+    java_main kafka.tools.StorageTool format "${users[@]}" \
+        -t "$(java_main kafka.tools.StorageTool random-uuid)" \
         -c "$dir/server.properties" > "$dir/format.log" 2>&1 ||
         fail "could not format the storage: $(cat "$dir/format.log")"
 }
