@@ -40,7 +40,7 @@ int TopicEnds::time_left_ms() const {
 void TopicEnds::run() {
     std::string error;
     try {
-        while (!ask(error) && time_left_ms() > 0 && !is_refused(error)) {
+        while (!ask(error) && !is_refused(error) && time_left_ms() > 0) {
             std::unique_lock lock(mutex_);
             if (wake_.wait_for(lock, kBackOff, [this] { return stop_; })) return;
         }

@@ -250,7 +250,11 @@ void end_stream_statement(const StreamStatement* statement) {
         }
         if (statement->made == NULL) wake_stream_at_commit(stream);
     }
-    if (OidIsValid(statement->server)) wake_streams_of_server(statement->server);
+    if (!OidIsValid(statement->server)) return;
+    // Workers are woken by the commit before others hear that their caches are out of date: this
+    // is what they wait for.
+    LockDatabaseObject(ForeignServerRelationId, statement->server, 0, AccessExclusiveLock);
+    wake_streams_of_server(statement->server);
 }
 
 }  // namespace anomaly::pg

@@ -83,6 +83,9 @@ bool load_run(StreamRun* run) {
     run->readers =
         static_cast<RunReader**>(palloc0(sizeof(RunReader*) * static_cast<Size>(run->table_count)));
     for (int t = 0; t < run->table_count; t++) mark_used_columns(run->tables[t].definition, used);
+    // Behind whoever is changing the server or a mapping just now.
+    LockDatabaseObject(ForeignServerRelationId, GetForeignServerIdByRelId(run->stream), 0,
+                       AccessShareLock);
     run->definition = load_stream(run->stream, used);
     MemoryContextSwitchTo(caller);
     return true;
