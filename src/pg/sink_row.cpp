@@ -1,9 +1,10 @@
-// A JSON message is fixed text with values in between: `{"a":` a `,"tags":{"host":` host `}}`. The
-// fixed parts are made once.
+// A field of CSV and a raw message are a type's own text. A JSON message is fixed text with values
+// in between: `{"a":` a `,"tags":{"host":` host `}}`. The fixed parts are made once.
 #include "pg/sink_row.h"
 
 #include "pg/json_text.h"
 #include "pg/pinned_settings.h"
+#include "pg/sink_text.h"
 
 namespace anomaly::pg {
 
@@ -104,17 +105,10 @@ void add_fields(RowWriter* writer, const PathNode* node, StringInfo text) {
 }
 
 // What this writes must be what the stream reads.
-void check_writable(const StreamDefinition* stream) {
-    const char* reason = NULL;
-    if (stream->spec.format != Format::kJson) reason = "Only messages of format json are written.";
-    if (stream->spec.has_rows) reason = "Its messages hold many rows each.";
-    for (int c = 0; c < stream->spec.column_count; c++) {
-        if (stream->spec.columns[c].unit != TimeUnit::kNone) reason = "It has numeric times.";
-    }
-    if (reason == NULL) return;
-    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                    errmsg("cannot write to stream %s", stream->name), errdetail("%s", reason),
-                    errhint("Write to the same topic through a stream of format json.")));
+[[noreturn]] void cannot_write(const RowWriter* writer, const char* why) {
+    ereport(ERROR,
+            (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+             errmsg("cannot write to stream %s", writer->stream->name), errdetail("%s", why)));
 }
 
 void lay_out_json(RowWriter* writer) {
@@ -127,6 +121,22 @@ void lay_out_json(RowWriter* writer) {
     initStringInfo(&text);
     add_fields(writer, &root, &text);
     writer->end = text.data;
+}
+
+// ---- the fields of CSV, the one of raw messages ----
+
+void lay_out_fields(RowWriter* writer) {
+    const StreamSpec* spec = &writer->stream->spec;
+    for (int c = 0; c < spec->column_count; c++) {
+        if (spec->columns[c].source != Source::kField) continue;
+        Field* field = &writer->fields[writer->field_count++];
+        field->column = c;
+        field->type = json_type(TupleDescAttr(writer->stream->descriptor, c)->atttypid);
+        if (!field->type.is_fixed) writer->pins_settings = true;
+    }
+    if (spec->format == Format::kRaw && writer->field_count > 1) {
+        cannot_write(writer, "A raw message is one value, and it has several columns.");
+    }
 }
 
 // ---- a row ----
@@ -145,21 +155,97 @@ void set_utf8(const char** data, int32* size, char* text, int length) {
     *size = converted == text ? length : static_cast<int32>(strlen(converted));
 }
 
+// A timestamp of a column with option unit, which counts from 1970 in UTC.
+void append_unit(StringInfo out, const RowWriter* writer, int column, Datum value) {
+    TimestampTz time = DatumGetTimestampTz(value);
+    if (TupleDescAttr(writer->stream->descriptor, column)->atttypid == TIMESTAMPOID &&
+        !TIMESTAMP_NOT_FINITE(time)) {
+        const int nest_level = apply_settings(writer->stream->settings);
+        time = DatumGetTimestampTz(DirectFunctionCall1(timestamp_timestamptz, value));
+        AtEOXact_GUC(true, nest_level);
+    }
+    append_epoch(out, time, writer->stream->spec.columns[column].unit);
+}
+
+bool has_unit(const RowWriter* writer, int column) {
+    return writer->stream->spec.columns[column].unit != TimeUnit::kNone;
+}
+
 void write_json(RowWriter* writer, const Datum* values, const bool* nulls) {
     StringInfoData text;
     initStringInfo(&text);
     for (int i = 0; i < writer->field_count; i++) {
         Field* field = &writer->fields[i];
         appendStringInfoString(&text, field->before);
-        check_not_null(writer, field->column, nulls[field->column]);
         if (nulls[field->column]) {
             appendStringInfoString(&text, "null");
+        } else if (has_unit(writer, field->column)) {
+            append_unit(&text, writer, field->column, values[field->column]);
         } else {
             append_json(&text, &field->type, values[field->column]);
         }
     }
     appendStringInfoString(&text, writer->end);
     set_utf8(&writer->message.value, &writer->message.value_size, text.data, text.len);
+}
+
+// NULL: a null.
+const char* text_of(const RowWriter* writer, Field* field, const Datum* values, const bool* nulls) {
+    const int c = field->column;
+    if (nulls[c]) return NULL;
+    if (!has_unit(writer, c)) return OutputFunctionCall(&field->type.output, values[c]);
+    StringInfoData number;
+    initStringInfo(&number);
+    append_unit(&number, writer, c, values[c]);
+    return number.data;
+}
+
+void write_csv(RowWriter* writer, const Datum* values, const bool* nulls) {
+    const CsvSpec* csv = &writer->stream->spec.csv;
+    StringInfoData text;
+    initStringInfo(&text);
+    for (int i = 0; csv->has_header && i < writer->field_count; i++) {
+        append_csv_field(&text, csv, column_name(writer, writer->fields[i].column), i > 0);
+    }
+    if (csv->has_header) appendStringInfoChar(&text, '\n');
+    const int start = text.len;
+    for (int i = 0; i < writer->field_count; i++) {
+        append_csv_field(&text, csv, text_of(writer, &writer->fields[i], values, nulls), i > 0);
+    }
+    if (text.len == start) cannot_write(writer, "Its message would be empty, which is no row.");
+    set_utf8(&writer->message.value, &writer->message.value_size, text.data, text.len);
+}
+
+// A null message is a tombstone.
+void write_raw(RowWriter* writer, const Datum* values, const bool* nulls) {
+    Field* field = &writer->fields[0];
+    if (writer->field_count == 0 || nulls[field->column]) return;
+    if (field->type.type == BYTEAOID) {
+        bytea* bytes = DatumGetByteaPP(values[field->column]);
+        writer->message.value = VARDATA_ANY(bytes);
+        writer->message.value_size = static_cast<int32>(VARSIZE_ANY_EXHDR(bytes));
+        return;
+    }
+    char* text = OutputFunctionCall(&field->type.output, values[field->column]);
+    set_utf8(&writer->message.value, &writer->message.value_size, text,
+             static_cast<int>(strlen(text)));
+}
+
+void write_fields(RowWriter* writer, const Datum* values, const bool* nulls) {
+    for (int i = 0; i < writer->field_count; i++) {
+        check_not_null(writer, writer->fields[i].column, nulls[writer->fields[i].column]);
+    }
+    switch (writer->stream->spec.format) {
+        case Format::kJson:
+            write_json(writer, values, nulls);
+            return;
+        case Format::kCsv:
+            write_csv(writer, values, nulls);
+            return;
+        case Format::kRaw:
+            write_raw(writer, values, nulls);
+            return;
+    }
 }
 
 [[noreturn]] void not_writable(const RowWriter* writer, int column, const char* why) {
@@ -198,7 +284,8 @@ void write_metadata(RowWriter* writer, int column, Datum value) {
             if (strcmp(TextDatumGetCString(value), message->topic) == 0) return;
             not_writable(writer, column, "The topic is the stream's.");
         case Source::kHeaders:
-            not_writable(writer, column, "Headers are only read.");
+            message->headers = headers_of(DatumGetJsonbP(value), &message->header_count);
+            return;
         case Source::kOffset:
             not_writable(writer, column, "The broker gives a message its offset.");
         case Source::kField:
@@ -218,13 +305,12 @@ void write_row(RowWriter* writer, const Datum* values, const bool* nulls) {
         if (source == Source::kKey) check_not_null(writer, c, nulls[c]);
         if (!nulls[c]) write_metadata(writer, c, values[c]);
     }
-    write_json(writer, values, nulls);
+    write_fields(writer, values, nulls);
 }
 
 }  // namespace
 
 RowWriter* row_writer_create(const StreamDefinition* stream) {
-    check_writable(stream);
     RowWriter* writer = static_cast<RowWriter*>(palloc0(sizeof(RowWriter)));
     const Size columns = static_cast<Size>(stream->spec.column_count) + 1;
     writer->stream = stream;
@@ -236,7 +322,12 @@ RowWriter* row_writer_create(const StreamDefinition* stream) {
         if (stream->spec.columns[c].source != Source::kKey) continue;
         writer->key_types[c] = json_type(TupleDescAttr(stream->descriptor, c)->atttypid);
     }
-    lay_out_json(writer);
+    if (stream->spec.has_rows) cannot_write(writer, "Its messages hold many rows each.");
+    if (stream->spec.format == Format::kJson) {
+        lay_out_json(writer);
+    } else {
+        lay_out_fields(writer);
+    }
     return writer;
 }
 

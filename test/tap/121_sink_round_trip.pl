@@ -64,7 +64,7 @@ my @columns = (
 );
 
 my $node = cluster('round_trip');
-my $broker = Broker->mock(topic => 'rows', partitions => 3);
+my $broker = Broker->mock(topic => 'rows_json', partitions => 3);
 create_server($node, $broker->bootstrap);
 sub sql { my ($text) = @_; return $node->safe_psql('postgres', $text) }
 
@@ -83,17 +83,23 @@ SQL
 my @names = map { "c$_" } 0 .. $#columns;
 my $names = join(', ', @names);
 my $row = 'n, ' . $names;
-my (@plain, @stream);
-for my $c (0 .. $#columns)
-{
-    push @plain, "$names[$c] $columns[$c][0]";
-    # Some deep inside of the message, by names that need care.
-    my $path = $c % 5 == 1 ? qq( OPTIONS (path '\$."o u\\"t".in.$names[$c]')) : '';
-    push @stream, "$names[$c] $columns[$c][0]$path";
-}
+my @plain = map { "$names[$_] $columns[$_][0]" } 0 .. $#columns;
+# In JSON some deep inside of the message, by names that need care.
+my $in = q{OPTIONS (path '$."o u\\"t".in};
+my @deep = map { $plain[$_] . ($_ % 5 == 1 ? " $in.$names[$_]')" : '') } 0 .. $#columns;
+my $key = "k text OPTIONS (metadata 'key')";
+my $unlike = q{'csv', delimiter ';', quote '^', escape '\\', null 'NULL', header 'true'};
+my %stream = (
+    rows_json => [ "'json'", @deep ],
+    rows_csv => [ "'csv'", @plain ],
+    rows_odd => [ $unlike, @plain ]);
 sql('CREATE TABLE rows_plain (n int, ' . join(', ', @plain) . ')');
-sql('CREATE FOREIGN TABLE rows_in (n int, ' . join(', ', @stream) . ", k text OPTIONS"
-      . " (metadata 'key')) SERVER message_queue OPTIONS (topic 'rows')");
+for my $name (sort keys %stream)
+{
+    my ($format, @with) = @{ $stream{$name} };
+    sql("CREATE FOREIGN TABLE ${name}_in (n int, " . join(', ', @with) . ", $key) SERVER"
+          . " message_queue OPTIONS (topic '$name', format $format)");
+}
 my $values = join(",\n", map { "CASE WHEN random() < 0.9 THEN $_->[1] END" } @columns);
 # setseed's own result is no value of the row.
 sql("SELECT setseed(" . $seed / 1_000_000 . ");"
@@ -101,13 +107,45 @@ sql("SELECT setseed(" . $seed / 1_000_000 . ");"
 my $unusual = "SET DateStyle = 'German, DMY'; SET IntervalStyle = 'sql_standard';"
   . " SET TimeZone = 'Asia/Kathmandu'; SET extra_float_digits = -5; SET bytea_output = 'escape';"
   . " SET search_path = public, pg_catalog;";
-sql("$unusual INSERT INTO rows_in (n, $names, k) SELECT $row, md5(n::text) FROM rows_plain");
-sql("CREATE TABLE rows_all WITH (anomaly.continuous) AS SELECT $row FROM rows_in");
 my $text = join(' || \'|\' || ', map { "coalesce($_\::text, '~')" } 'n', @names);
-same_rows($node, "SELECT $text FROM rows_in", "SELECT $text FROM rows_plain", 'a SELECT');
-wait_for_messages($node, 'rows_all', $rows);
-same_rows($node, "SELECT $text FROM rows_all", "SELECT $text FROM rows_plain",
-    'a continuous table');
+for my $name (sort keys %stream)
+{
+    sql("$unusual INSERT INTO ${name}_in (n, $names, k) SELECT $row, md5(n::text) FROM rows_plain");
+    sql("CREATE TABLE ${name}_all WITH (anomaly.continuous) AS SELECT $row FROM ${name}_in");
+    same_rows($node, "SELECT $text FROM ${name}_in", "SELECT $text FROM rows_plain",
+        "$name: a SELECT");
+    wait_for_messages($node, "${name}_all", $rows);
+    same_rows($node, "SELECT $text FROM ${name}_all", "SELECT $text FROM rows_plain",
+        "$name: a continuous table");
+    is(sql("SELECT count(*) FROM ${name}_in WHERE k = md5(n::text)"), $rows, "$name: keys");
+}
 is(sql('SELECT count(*) FROM anomaly.dead_letter'), '0', 'no message is bad');
-is(sql('SELECT count(*) FROM rows_in WHERE k = md5(n::text)'), $rows, 'keys');
+
+# ---- times that are numbers, headers, raw messages ----
+my $times = join(', ', map { ("${_}z timestamptz OPTIONS (unit '$_')",
+        "${_}t timestamp OPTIONS (unit '$_')") } qw(s ms us ns));
+sql("CREATE FOREIGN TABLE times_in (n int, $times, h jsonb OPTIONS (metadata 'headers')) SERVER"
+      . " message_queue OPTIONS (topic 'times', timezone 'Asia/Kathmandu')");
+my $some = "(VALUES (1, timestamptz '2026-01-31 12:00:00.123456+00', timestamp '1969-12-31 23:59'),"
+  . " (2, '1965-02-03 04:05:06.7+00', '2026-06-01 00:00:00.000001')) v(n, z, t)";
+my $headers = q{'{"trace": "x\\"€", "none": null, "empty": ""}'::jsonb};
+my $same = "SELECT n, z, t, z, t, z, t, z, t, $headers FROM $some";
+sql("$unusual INSERT INTO times_in $same");
+same_rows($node, 'SELECT * FROM times_in', $same, 'numeric times, and headers');
+my ($rc, $out, $err) = $node->psql('postgres',
+    q{INSERT INTO times_in (n, h) VALUES (1, '{"number": 1}')});
+like($err, qr/headers of a message are an object of texts and nulls/, 'other headers');
+($rc, $out, $err) = $node->psql('postgres', q{INSERT INTO times_in (sz) VALUES ('infinity')});
+like($err, qr/timestamp out of range/, 'no number is infinite');
+for my $type (qw(bytea text))
+{
+    my $cast = $type eq 'bytea' ? 'convert_to' : 'concat';
+    sql("CREATE FOREIGN TABLE raw_$type (v $type, k text OPTIONS (metadata 'key')) SERVER"
+          . " message_queue OPTIONS (topic 'raw_$type', format 'raw')");
+    my $values_of = "SELECT $cast(v, 'UTF8'), k FROM (VALUES ('a € \\x00'), (''), ('\"')) v(v),"
+      . " (VALUES ('k'), (NULL)) k(k) UNION ALL SELECT NULL, 'gone'";
+    $values_of =~ s/concat\(v, 'UTF8'\)/v/;
+    sql("INSERT INTO raw_$type $values_of");
+    same_rows($node, "SELECT * FROM raw_$type", $values_of, "raw messages as $type");
+}
 done_testing();
