@@ -293,6 +293,16 @@ void ingest_positions(const Ingest* ingest, const PartitionProgress** partitions
     *count = static_cast<int32_t>(ingest->pipeline.positions().size());
 }
 
+// A mirror that fails to be told is told anew after the next commit.
+void ingest_mirror(const Ingest* ingest) noexcept {
+    guard([&] {
+        std::vector<kafka::Start> positions;
+        for (const PartitionProgress& at : ingest->pipeline.positions())
+            positions.push_back({at.partition, at.next_offset});
+        ingest->reader.mirror(positions);
+    });
+}
+
 Status ingest_committed(Ingest* ingest) noexcept {
     return guard([&] { ingest->pipeline.committed(); });
 }

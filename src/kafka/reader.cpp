@@ -273,6 +273,17 @@ void Reader::request_eof(int32_t partition) {
         rd_kafka_seek_partitions(impl_->client.get(), list.get(), 0));
 }
 
+void Reader::mirror(const std::vector<Start>& positions) const {
+    const Owned<rd_kafka_topic_partition_list_t> list(
+        rd_kafka_topic_partition_list_new(static_cast<int>(positions.size())));
+    for (const Start& at : positions) {
+        if (at.next_offset < 0) continue;
+        rd_kafka_topic_partition_list_add(list.get(), impl_->topic.c_str(), at.partition)->offset =
+            at.next_offset;
+    }
+    if (list->cnt > 0) rd_kafka_commit(impl_->client.get(), list.get(), 1);
+}
+
 int64_t Reader::queued(int32_t partition) const {
     const Partition* found = impl_->find(partition);
     return found == nullptr ? 0 : found->queued();

@@ -82,6 +82,9 @@ class Reader {
     // messages before it. Nothing to do where one is still to come.
     void request_eof(int32_t partition);
 
+    // Tells the broker these positions as offsets of the group; no answer is waited for.
+    void mirror(const std::vector<Start>& positions) const;
+
     // How many messages of the partition the client has fetched and not handed out.
     int64_t queued(int32_t partition) const;
 

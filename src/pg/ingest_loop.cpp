@@ -4,6 +4,7 @@
 #include "pg/announce.h"
 #include "pg/call.h"
 #include "pg/extension_lock.h"
+#include "pg/group_mirror.h"
 #include "pg/guc.h"
 #include "pg/rule_outcome.h"
 #include "pg/shmem.h"
@@ -272,7 +273,8 @@ void wait_for_work(const StreamRun* run) {
     constexpr int kMaxFds = 32;
     int fds[kMaxFds];
     int count = 0;
-    int64 deadline = Min(Min(announce_due_us(), next_retry_us(run)), figures_due_us(run));
+    int64 deadline = Min(Min(announce_due_us(), next_retry_us(run)),
+                         Min(figures_due_us(run), mirror_due_us(run)));
     for (int r = 0; r < run->reader_count; r++) {
         if (count < kMaxFds) fds[count++] = bridge::ingest_fd(run->readers[r]->ingest);
         deadline = Min(deadline, run->readers[r]->deadline_us);
@@ -290,6 +292,7 @@ bool work(StreamRun* run, bool* busy) {
         if (!poll_reader(run, reader, busy)) return false;
         if (!commit_is_due(reader)) continue;
         if (!commit_reader(run, reader)) return false;
+        run->mirror_is_due = true;
         *busy = true;
     }
     close_empty_readers(run);
@@ -309,6 +312,7 @@ bool run_until_reload(StreamRun* run) {
         if (!work(run, &busy)) return false;
         end_care_in_time(run, busy);
         publish_run(run);
+        mirror_positions(run);
         if (now_us() >= announce_due_us()) announce_pending();
         if (busy) continue;
         if (now_us() >= figures_due_us(run) && !store_figures(run)) return false;

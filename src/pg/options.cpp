@@ -69,7 +69,7 @@ const char* const kServerOptions[] = {"delivery", NULL};
 const char* const kTableOptions[] = {"topic",        "format",     "event_time", "watermark_delay",
                                      "idle_timeout", "max_future", "startup",    "timezone",
                                      "rows",         "delimiter",  "quote",      "escape",
-                                     "header",       "null",       NULL};
+                                     "header",       "null",       "group_id",   NULL};
 const char* const kColumnOptions[] = {"path", "metadata", "unit", NULL};
 
 int64 parse_interval_option(const char* name, const char* value) {
@@ -120,6 +120,8 @@ bool check_table_option(const char* name, const char* value) {
         check_topic(value);
     } else if (strcmp(name, "startup") == 0) {
         check_startup(value);
+    } else if (strcmp(name, "group_id") == 0) {
+        if (value[0] == '\0') invalid_value(name, value, "A consumer group has a name.");
     } else if (strcmp(name, "watermark_delay") == 0 || strcmp(name, "idle_timeout") == 0 ||
                strcmp(name, "max_future") == 0) {
         check_interval(name, value);

@@ -236,6 +236,19 @@ void load_columns(const Relation relation, const List* options, const bool* used
     stream->generated = columns.generated;
 }
 
+void load_reader_properties(const List* options, StreamDefinition* stream) {
+    int count = 0;
+    const bridge::Property* loaded =
+        load_properties(stream->server, stream->owner, bridge::ClientKind::kReader, &count);
+    bridge::Property* properties = palloc_array_of<bridge::Property>(count + 1);
+    for (int i = 0; i < count; i++) properties[i] = loaded[i];
+    const char* group = find_option(options, "group_id");
+    stream->has_group = group != NULL;
+    if (group != NULL) properties[count++] = {"group.id", pstrdup(group)};
+    stream->properties = properties;
+    stream->property_count = count;
+}
+
 bool is_our_server(Oid server_oid) {
     const ForeignServer* server = GetForeignServer(server_oid);
     return strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, "anomaly_kafka") == 0;
@@ -286,8 +299,7 @@ StreamDefinition* load_stream(Oid foreign_table, const bool* used_columns) {
     stream->descriptor = CreateTupleDescCopyConstr(RelationGetDescr(relation));
     load_options(relation, table->options, stream);
     load_columns(relation, table->options, used_columns, stream);
-    stream->properties = load_properties(stream->server, stream->owner, bridge::ClientKind::kReader,
-                                         &stream->property_count);
+    load_reader_properties(table->options, stream);
     table_close(relation, NoLock);
     return stream;
 }

@@ -37,6 +37,7 @@ struct StreamDefinition {
     const char* settings;                // under which PostgreSQL reads its messages, as json
     const bridge::Property* properties;  // for the client library; holds secrets: never shown
     int property_count;
+    bool has_group;  // option group_id
     Startup startup;
 };
 

@@ -63,6 +63,8 @@ struct StreamRun {
     int reader_count;
     RunReader* meeting[2];  // two readers on their way to the same positions
     int careful_rounds;     // with one message a batch (pg/start_mark.h)
+    int64 mirrored_at_us;   // pg/group_mirror
+    bool mirror_is_due;     // something was committed since
 };
 
 // Reads the stream, its tables and rules from the catalog. Needs a transaction; the result lives in

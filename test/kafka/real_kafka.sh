@@ -8,6 +8,7 @@
 #   real_kafka.sh topic DIR NAME PARTITIONS [CONFIG=VALUE]...
 #   real_kafka.sh partitions DIR NAME PARTITIONS              so many from now on
 #   real_kafka.sh delete-topic DIR NAME
+#   real_kafka.sh group DIR GROUP               prints "topic partition offset" lines
 #   real_kafka.sh delete-records DIR TOPIC PARTITION OFFSET   those before the offset
 #
 # The port after PORT is the controller's. A secure broker also listens on the port after that, with
@@ -185,6 +186,11 @@ case $command in
     delete-topic)
         java_main org.apache.kafka.tools.TopicCommand --bootstrap-server "$(bootstrap "$dir")" \
             --delete --topic "$3" > /dev/null
+        ;;
+    group)
+        java_main org.apache.kafka.tools.consumer.group.ConsumerGroupCommand \
+            --bootstrap-server "$(bootstrap "$dir")" --describe --group "$3" 2> /dev/null |
+            awk -v group="$3" '$1 == group { print $2, $3, $4 }' | sort
         ;;
     delete-records)
         printf '{"version": 1, "partitions": [{"topic": "%s", "partition": %d, "offset": %d}]}\n' \

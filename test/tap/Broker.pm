@@ -82,6 +82,15 @@ sub partitions
 
 sub delete_topic { my ($self, $name) = @_; return $self->_script('delete-topic', $name) }
 
+# The offsets of a consumer group, "topic partition offset" a line.
+sub group
+{
+    my ($self, $name) = @_;
+    open(my $out, '-|', $script, 'group', "$self->{dir}", $name) or die "$script: $!";
+    local $/ = undef;
+    return readline($out) // '';
+}
+
 sub delete_records
 {
     my ($self, $partition, $offset, $topic) = @_;
