@@ -121,6 +121,7 @@ void run_explain(const Work* work) {
     for (uint64 i = 0; i < SPI_processed; i++) {
         tuplestore_puttuple(work->result->setResult, SPI_tuptable->vals[i]);
     }
+    end_changes(writer);
 }
 
 Datum span_argument(FunctionCallInfo fcinfo, int number, TimestampTz otherwise) {

@@ -19,6 +19,8 @@ struct TableWriter {
     bool is_prepared;       // what follows is there
     TupleDesc changes_row;  // the table's columns and the five of ours
     WriteStatements statements;
+    Tuplestorestate* present;  // the changes at hand
+    Tuplestorestate* gone;
     bool evaluates;           // some output or HAVING is an expression over the group row
     ExprState** expressions;  // one per output, NULL: copied
     ExprState* having;
@@ -256,6 +258,7 @@ int64 collect_groups(TableWriter* writer, const TableChanges* changes, const Row
         const uint8_t flags = changes->flags[row];
         fill_group_slot(writer, changes, row);
         if (!(flags & kRowFailed) && group_is_present(writer, changes, row, present)) {
+            writer->statements.all_new = writer->statements.all_new && (flags & kRowNew);
             put_row(writer, present, row, !(flags & kRowUnchanged), (flags & kRowClosed) != 0, NULL,
                     NULL);
         } else {
@@ -329,7 +332,10 @@ int64 collect_changes(TableWriter* writer, const TableChanges* changes) {
     forget_kept(writer);  // of the last commit
     const RowTarget present = make_target(writer);
     const RowTarget gone = make_target(writer);
+    writer->present = present.store;
+    writer->gone = gone.store;
     writer->statements.gone_count = 0;
+    writer->statements.all_new = true;
     if (writer->definition->kind == TableKind::kFilter) {
         collect_appended(writer, changes, &present);
     } else {
@@ -341,6 +347,14 @@ int64 collect_changes(TableWriter* writer, const TableChanges* changes) {
                   static_cast<double>(writer->statements.gone_count));
     writer->statements.present_count = count;
     return count;
+}
+
+// A large store has a temporary file.
+void end_changes(TableWriter* writer) {
+    SPI_unregister_relation(kChangesName);
+    SPI_unregister_relation(kGoneName);
+    tuplestore_end(writer->present);
+    tuplestore_end(writer->gone);
 }
 
 int64 write_changes(TableWriter* writer) {

@@ -29,6 +29,9 @@ constexpr const char kOffsetColumn[] = "anomaly offset";        // int8, filters
 // table's owner. Returns how many rows there are.
 int64 collect_changes(TableWriter* writer, const TableChanges* changes);
 
+// Frees what was registered; before SPI_finish.
+void end_changes(TableWriter* writer);
+
 // Writes the registered changes. Returns the number of rows inserted, updated and deleted.
 int64 write_changes(TableWriter* writer);
 

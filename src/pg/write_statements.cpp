@@ -56,7 +56,7 @@ void append_conflict(StringInfo out, Relation table, const TableDefinition* defi
     append_assignments(out, table, definition, "excluded");
 }
 
-char* make_upsert(Relation table, const TableDefinition* definition, const char* name) {
+char* make_insert(Relation table, const TableDefinition* definition, const char* name) {
     StringInfoData text;
     initStringInfo(&text);
     appendStringInfo(&text, "INSERT INTO %s (", name);
@@ -65,6 +65,13 @@ char* make_upsert(Relation table, const TableDefinition* definition, const char*
     append_columns(&text, table, definition, Columns::kAll, "c.");
     appendStringInfo(&text, " FROM %s c WHERE c.%s", kChangesName,
                      quote_identifier(kChangedColumn));
+    return text.data;
+}
+
+char* make_upsert(Relation table, const TableDefinition* definition, const char* name) {
+    StringInfoData text;
+    initStringInfo(&text);
+    appendStringInfoString(&text, make_insert(table, definition, name));
     append_conflict(&text, table, definition);
     return text.data;
 }
@@ -119,6 +126,7 @@ void make_write_statements(Relation table, const TableDefinition* definition,
     const bool keyed = count_columns(definition, true) > 0;
     statements->table_name = name;
     statements->upsert = make_upsert(table, definition, name);
+    statements->insert = make_insert(table, definition, name);
     if (definition->kind == TableKind::kFilter) return;
     if (!keyed) statements->update = make_update(table, definition, name);
     statements->remove = make_remove(table, definition, name);
@@ -133,6 +141,9 @@ int64 run_write_statements(WriteStatements* statements) {
     if (statements->update != NULL) {
         const int64 updated = run(&statements->update_plan, statements->update, SPI_OK_UPDATE);
         if (updated > 0) return touched + updated;
+    }
+    if (statements->all_new) {
+        return touched + run(&statements->insert_plan, statements->insert, SPI_OK_INSERT);
     }
     return touched + run(&statements->upsert_plan, statements->upsert, SPI_OK_INSERT);
 }

@@ -11,13 +11,16 @@ constexpr const char kGoneName[] = "anomaly_gone";
 struct WriteStatements {
     const char* table_name;  // quoted and qualified
     const char* upsert;
+    const char* insert;  // the same for rows that are all new
     const char* update;  // of the one row of a table without a key, NULL otherwise
     const char* remove;  // NULL: rows are never removed
     SPIPlanPtr upsert_plan;
+    SPIPlanPtr insert_plan;
     SPIPlanPtr update_plan;
     SPIPlanPtr remove_plan;
     int64 present_count;  // rows collected for this commit
     int64 gone_count;
+    bool all_new;  // no row of these groups was ever written
 };
 
 // Texts live in the current memory context.

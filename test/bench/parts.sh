@@ -66,10 +66,12 @@ fill() {
     as_runner "$work_dir/bin/generate" --brokers "$bootstrap" --topic "$name" "$@"
 }
 
-# The seed's query over the seed's messages, for comparison: its seconds are in $took.
+# The seed's query over the seed's messages, for comparison: its seconds are in $took, the memory
+# of its worker in $reference_memory.
 reference() {
     make_stream cpu_in "$topic"
     seconds_of make_and_wait cpu_agg cpu_in
+    reference_memory=$(worker_memory RssAnon)
     drop cpu_agg
     psql_bench -c "DROP FOREIGN TABLE cpu_in"
 }
@@ -108,21 +110,19 @@ copy_back() {
 
 # P4: many series in open windows, then their rows at once, beside COPY of the same rows.
 part_cardinality() {
-    local count=$((messages * 4 / 3)) rate rows closed before after groups
+    local count=$((messages * 4 / 3)) rate rows closed memory groups
     fill series 4 --count "$count" --start-ms 1700000010000 --step-us 1 --hosts 620000 --cpus 5
     reference
     rate=$(quotient "$messages" "$took")
     make_stream series_in series
     make_table series_agg series_in "anomaly.emit = 'close'"
-    before=$(worker_memory RssAnon)
     seconds_of wait_for series_in
-    after=$(worker_memory RssAnon)
+    memory=$(($(worker_memory RssAnon) - reference_memory))
     groups=$(psql_bench -c "SELECT open_groups FROM anomaly.table_progress
         WHERE relid = 'series_agg'::regclass")
     result P4 "messages/s with $groups open groups / with 35" \
         "$(quotient "$(quotient "$count" "$took")" "$rate")" "" least 0.5
-    result P6 "worker memory a group" "$(quotient "$(((after - before) * 1024))" "$groups")" \
-        bytes most 100
+    result P6 "worker memory a group" "$(quotient "$((memory * 1024))" "$groups")" bytes most 100
     seconds_of close_all series_agg
     closed=$took
     rows=$(psql_bench -c "SELECT count(*) FROM series_agg")
@@ -136,9 +136,12 @@ part_cardinality() {
     drop series_agg
 }
 
-first_commit_after() {
-    until [[ $(psql_bench -c "SELECT next_offsets <> '$2' FROM anomaly.table_progress
-        WHERE relid = '$1'::regclass" 2>/dev/null) == t ]]; do sleep 0.02; done
+# commit_something TOPIC TABLE OFFSETS: a message more, and waits until the table has it.
+commit_something() {
+    as_runner "$work_dir/bin/generate" --brokers "$bootstrap" --topic "$1" --count 1 \
+        --start-ms 1700000010000 >/dev/null
+    until [[ $(psql_bench -c "SELECT next_offsets <> '$3' FROM anomaly.table_progress
+        WHERE relid = '$2'::regclass" 2>/dev/null) == t ]]; do sleep 0.02; done
 }
 
 # P7: the worker is killed with a million open groups; the server starts anew.
@@ -151,13 +154,8 @@ part_recovery() {
         WHERE relid = 'million_agg'::regclass")
     offsets=$(psql_bench -c "SELECT next_offsets FROM anomaly.table_progress
         WHERE relid = 'million_agg'::regclass")
-    as_runner "$work_dir/bin/generate" --brokers "$bootstrap" --topic million --count 0 --rate 100 \
-        --start-ms 1700000010000 --step-us 1 >/dev/null &
-    local generator=$!
     kill -9 "$(worker_pid)"
-    seconds_of first_commit_after million_agg "$offsets"
-    kill "$generator"
-    wait "$generator" || true
+    seconds_of commit_something million million_agg "$offsets"
     result P7 "kill -9 with $groups open groups, to the first commit" "$took" s most 5
     drop million_agg
 }
