@@ -1,5 +1,8 @@
 #include "core/group_store.h"
 
+#include <algorithm>
+#include <array>
+
 namespace anomaly {
 
 GroupStore::GroupStore(std::vector<Type> key_types,
@@ -8,9 +11,9 @@ GroupStore::GroupStore(std::vector<Type> key_types,
       groups_(codec_.tail_bytes()),
       aggregates_(std::move(aggregates)) {}
 
-uint32_t GroupStore::find_or_add(int64_t window_start, std::string_view key) {
+uint32_t GroupStore::find_or_add(int64_t window_start, std::string_view key, uint32_t hash) {
     bool added = false;
-    uint32_t slot = groups_.find_or_add(window_start, key, &added);
+    uint32_t slot = groups_.find_or_add(window_start, key, hash, &added);
     if (!added) return slot;
     marks_.resize(groups_.slot_limit());
     marks_[slot] = 0;
@@ -25,12 +28,46 @@ uint32_t GroupStore::touch(int64_t window_start, const std::vector<const Column*
                            int32_t row) {
     scratch_.clear();
     codec_.encode(keys, row, scratch_);
-    uint32_t slot = find_or_add(window_start, scratch_.view());
-    if (!is_changed(slot)) {
-        changed_.push_back(slot);
-        marks_[slot] |= kChanged;
-    }
+    std::string_view key = scratch_.view();
+    uint32_t slot = find_or_add(window_start, key, groups_.hash_of(window_start, key));
+    mark_changed(slot);
     return slot;
+}
+
+void GroupStore::mark_changed(uint32_t slot) {
+    if (is_changed(slot)) return;
+    changed_.push_back(slot);
+    marks_[slot] |= kChanged;
+}
+
+void GroupStore::touch_all(std::span<const int64_t> window_starts, std::span<const int32_t> rows,
+                           const std::vector<const Column*>& keys, std::vector<uint32_t>& slots) {
+    for (size_t i = 0; i < rows.size(); i += kTogether) {
+        size_t count = std::min(kTogether, rows.size() - i);
+        find_together(window_starts.subspan(i, count), rows.subspan(i, count), keys, slots);
+    }
+}
+
+void GroupStore::find_together(std::span<const int64_t> window_starts,
+                               std::span<const int32_t> rows,
+                               const std::vector<const Column*>& keys,
+                               std::vector<uint32_t>& slots) {
+    std::array<Wanted, kTogether> wanted;
+    scratch_.clear();
+    for (size_t i = 0; i < rows.size(); i++) {
+        size_t at = scratch_.size();
+        codec_.encode(keys, rows[i], scratch_);
+        std::string_view key = scratch_.view().substr(at);
+        wanted[i] = {at, key.size(), groups_.hash_of(window_starts[i], key)};
+        groups_.prefetch_entry(wanted[i].hash);
+    }
+    for (size_t i = 0; i < rows.size(); i++) groups_.prefetch_group(wanted[i].hash);
+    for (size_t i = 0; i < rows.size(); i++) groups_.prefetch_key(wanted[i].hash);
+    for (size_t i = 0; i < rows.size(); i++) {
+        std::string_view key = scratch_.view().substr(wanted[i].key_at, wanted[i].key_size);
+        slots.push_back(find_or_add(window_starts[i], key, wanted[i].hash));
+        mark_changed(slots.back());
+    }
 }
 
 void GroupStore::clear_changed() {
@@ -112,7 +149,7 @@ void GroupStore::write_groups(std::span<const uint32_t> slots, Extent extent, By
 
 bool GroupStore::read_group(int64_t window_start, uint8_t written, std::string_view key,
                             std::string_view state, Extent extent) {
-    uint32_t slot = find_or_add(window_start, key);
+    uint32_t slot = find_or_add(window_start, key, groups_.hash_of(window_start, key));
     if (written != 0) set_written(slot);
     ByteReader in(state);
     for (auto& aggregate : aggregates_) {

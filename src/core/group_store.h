@@ -21,6 +21,9 @@ class GroupStore {
 
     // The slot of a group, made if there is none; marks it changed.
     uint32_t touch(int64_t window_start, const std::vector<const Column*>& keys, int32_t row);
+    // The same for the groups (window_starts[i], keys of rows[i]), appended to slots.
+    void touch_all(std::span<const int64_t> window_starts, std::span<const int32_t> rows,
+                   const std::vector<const Column*>& keys, std::vector<uint32_t>& slots);
     Aggregate& aggregate(size_t i) { return *aggregates_[i]; }
     const Aggregate& aggregate(size_t i) const { return *aggregates_[i]; }
 
@@ -56,7 +59,17 @@ class GroupStore {
   private:
     enum Mark : uint8_t { kChanged = 1, kWritten = 2 };
 
-    uint32_t find_or_add(int64_t window_start, std::string_view key);
+    // Rows whose groups are looked for together, so that their memory is waited for together.
+    static constexpr size_t kTogether = 16;
+    struct Wanted {
+        size_t key_at;  // in scratch_
+        size_t key_size;
+        uint32_t hash;
+    };
+    void find_together(std::span<const int64_t> window_starts, std::span<const int32_t> rows,
+                       const std::vector<const Column*>& keys, std::vector<uint32_t>& slots);
+    uint32_t find_or_add(int64_t window_start, std::string_view key, uint32_t hash);
+    void mark_changed(uint32_t slot);
     bool read_group(int64_t window_start, uint8_t written, std::string_view key,
                     std::string_view state, Extent extent);
     int32_t shard_of_key(int64_t window_start, std::string_view key) const;

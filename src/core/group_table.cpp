@@ -55,9 +55,9 @@ uint32_t GroupTable::hash(uint32_t slot) const {
     return group_hash(groups_[slot].window_start, compared_key(slot));
 }
 
-uint32_t GroupTable::find_or_add(int64_t window_start, std::string_view key, bool* added) {
+uint32_t GroupTable::find_or_add(int64_t window_start, std::string_view key, uint32_t hash,
+                                 bool* added) {
     std::string_view compared = key.substr(0, key.size() - tail_bytes_);
-    uint32_t hash = group_hash(window_start, compared);
     uint32_t at = home(hash);
     for (; index_[at].slot != kNone; at = (at + 1) & mask()) {
         if (index_[at].hash != hash) continue;

@@ -29,7 +29,24 @@ class GroupTable {
     explicit GroupTable(uint32_t tail_bytes);
 
     // The slot of the group, made if there is none (*added).
-    uint32_t find_or_add(int64_t window_start, std::string_view key, bool* added);
+    uint32_t find_or_add(int64_t window_start, std::string_view key, bool* added) {
+        return find_or_add(window_start, key, hash_of(window_start, key), added);
+    }
+    uint32_t find_or_add(int64_t window_start, std::string_view key, uint32_t hash, bool* added);
+    uint32_t hash_of(int64_t window_start, std::string_view key) const {
+        return group_hash(window_start, key.substr(0, key.size() - tail_bytes_));
+    }
+    // What find_or_add will read, asked of memory ahead, one thing after the other: the index, the
+    // group that is there, its key.
+    void prefetch_entry(uint32_t hash) const { __builtin_prefetch(&index_[home(hash)]); }
+    void prefetch_group(uint32_t hash) const {
+        uint32_t slot = index_[home(hash)].slot;
+        if (slot != kNone) __builtin_prefetch(&groups_[slot]);
+    }
+    void prefetch_key(uint32_t hash) const {
+        uint32_t slot = index_[home(hash)].slot;
+        if (slot != kNone) __builtin_prefetch(groups_[slot].key);
+    }
 
     int64_t window_start(uint32_t slot) const { return groups_[slot].window_start; }
     // Valid until the group's window is freed.

@@ -81,7 +81,8 @@ void TableState::fold_groups(const std::vector<int32_t>& rows, const Column* eve
         fold_windows(rows, *event_times, values);
         return;
     }
-    for (int32_t row : rows) slots_.push_back(store_.touch(0, keys_, row));
+    slot_starts_.assign(rows.size(), 0);
+    store_.touch_all(slot_starts_, rows, keys_, slots_);
     fold_aggregates(rows, values);
 }
 
@@ -89,19 +90,23 @@ void TableState::fold_groups(const std::vector<int32_t>& rows, const Column* eve
 void TableState::fold_windows(const std::vector<int32_t>& rows, const Column& event_times,
                               const std::vector<Column>& values) {
     constexpr size_t kPieceRows = 32768;
-    slot_rows_.clear();
     for (int32_t row : rows) {
         for (const Window& window : plan_.windows->at(event_times.int_at(row))) {
             if (window.start_us <= last_closed_) continue;
-            slots_.push_back(store_.touch(window.start_us, keys_, row));
+            slot_starts_.push_back(window.start_us);
             slot_rows_.push_back(row);
         }
-        if (slots_.size() < kPieceRows) continue;
-        fold_aggregates(slot_rows_, values);
-        slots_.clear();
-        slot_rows_.clear();
+        if (slot_rows_.size() >= kPieceRows) fold_piece(values);
     }
+    fold_piece(values);
+}
+
+void TableState::fold_piece(const std::vector<Column>& values) {
+    store_.touch_all(slot_starts_, slot_rows_, keys_, slots_);
     fold_aggregates(slot_rows_, values);
+    slots_.clear();
+    slot_starts_.clear();
+    slot_rows_.clear();
 }
 
 void TableState::fold_aggregates(const std::vector<int32_t>& rows,

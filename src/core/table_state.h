@@ -68,6 +68,7 @@ class TableState {
                      const std::vector<Column>& values);
     void fold_windows(const std::vector<int32_t>& rows, const Column& event_times,
                       const std::vector<Column>& values);
+    void fold_piece(const std::vector<Column>& values);
     void fold_aggregates(const std::vector<int32_t>& rows, const std::vector<Column>& values);
     void fold_aggregate(int32_t a, const std::vector<int32_t>& rows,
                         const std::vector<Column>& values);
@@ -113,6 +114,7 @@ class TableState {
     std::vector<const Column*> keys_;
     std::vector<uint32_t> slots_, chosen_slots_;
     std::vector<int32_t> slot_rows_, chosen_rows_;
+    std::vector<int64_t> slot_starts_;  // of their windows
 };
 
 }  // namespace anomaly

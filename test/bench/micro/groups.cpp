@@ -40,9 +40,10 @@ void fold(GroupStore& store, const Series& series) {
     std::vector<uint32_t> slots;
     std::vector<int32_t> rows;
     for (int32_t row = 0; row < kBatchRows; row++) {
-        slots.push_back(store.touch(0, keys, row));
         rows.push_back(row);
     }
+    const std::vector<int64_t> starts(rows.size(), 0);
+    store.touch_all(starts, rows, keys, slots);
     for (size_t a = 0; a < 2; a++) store.aggregate(a).update(slots, rows, &series.usage);
 }
 
