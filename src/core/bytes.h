@@ -81,6 +81,7 @@ class ByteReader {
     // False once something was read that was not there.
     bool ok() const { return ok_; }
     bool at_end() const { return rest_.empty(); }
+    uint64_t left() const { return rest_.size(); }
 
   private:
     uint64_t fixed(size_t size) {

@@ -152,6 +152,9 @@ Error CheckpointRestore::take_snapshot(int32_t shard, int64_t sequence, ByteRead
     if (snapshots_[shard] != 0) return corrupt(row, "not the only one of its shard");
     snapshots_[shard] = sequence;
     schedule_.restored_snapshot(shard, sequence);
+    // It begins with the number of its groups; other shards have about as many.
+    ByteReader ahead = in;
+    store_.expect(std::min(ahead.varint(), in.left()) * kShardCount);
     bool foreign = false;
     bool ok = store_.read_groups(in, Extent::kWhole, [&](int64_t window, int32_t group_shard) {
         foreign = foreign || group_shard != shard;

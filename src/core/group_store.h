@@ -53,6 +53,9 @@ class GroupStore {
     template <class Accept>
     bool read_groups(ByteReader& in, Extent extent, Accept accept);
 
+    // Before groups of one shard after the other are read.
+    void expect(uint64_t groups) { groups_.expect(groups); }
+
     size_t memory_bytes() const;
     uint32_t bytes_per_group() const;  // states and table, without keys and index
 

@@ -68,7 +68,7 @@ uint32_t GroupTable::find_or_add(int64_t window_start, std::string_view key, uin
         }
     }
     *added = true;
-    if ((size_ + 1) * uint64_t{5} > index_.size() * uint64_t{4}) {
+    if (is_crowded(size_ + uint64_t{1})) {
         grow_index();
         for (at = home(hash); index_[at].slot != kNone;) at = (at + 1) & mask();
     }
@@ -107,6 +107,14 @@ uint32_t GroupTable::take_slot() {
     if (slot_limit_ == kNone) throw std::bad_alloc();
     groups_.resize(slot_limit_ + 1);
     return slot_limit_++;
+}
+
+bool GroupTable::is_crowded(uint64_t groups) const {
+    return groups * 5 > index_.size() * uint64_t{4};
+}
+
+void GroupTable::expect(uint64_t groups) {
+    while (is_crowded(groups)) grow_index();
 }
 
 void GroupTable::grow_index() {

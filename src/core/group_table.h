@@ -48,6 +48,11 @@ class GroupTable {
         if (slot != kNone) __builtin_prefetch(groups_[slot].key);
     }
 
+    // Makes the index large enough for so many groups. Wanted before groups come in the order of
+    // their hashes: an index that grows with them would have all of them at its beginning, and a
+    // search would meet most of them.
+    void expect(uint64_t groups);
+
     int64_t window_start(uint32_t slot) const { return groups_[slot].window_start; }
     // Valid until the group's window is freed.
     std::string_view key(uint32_t slot) const {
@@ -99,6 +104,7 @@ class GroupTable {
     }
     const char* store_key(Window& window, std::string_view key);
     uint32_t take_slot();
+    bool is_crowded(uint64_t groups) const;
     void grow_index();
     void erase_entry(uint32_t slot);
 
