@@ -2,7 +2,9 @@
 #include "pg/finding.h"
 
 #include "pg/array_argument.h"
+#include "pg/extension_lock.h"
 #include "pg/finding_trigger.h"
+#include "pg/guc.h"
 #include "pg/plan.h"
 
 namespace anomaly::pg {
@@ -25,6 +27,15 @@ Plan insert_findings = {
     "ON CONFLICT (id) DO NOTHING RETURNING id) "
     "SELECT min(f.number), f.id, bool_or(w.id IS NOT NULL) FROM found f "
     "LEFT JOIN written w ON w.id = f.id GROUP BY f.id ORDER BY 1",
+    NULL};
+
+constexpr int32 kRemovedAtOnce = 10000;
+
+// Oldest first, by an index; not what a rule on update still finds.
+Plan remove_old = {
+    "DELETE FROM anomaly.finding_log WHERE id IN (SELECT f.id FROM anomaly.finding_log f "
+    "WHERE f.found_at < now() - make_interval(secs => $1) AND NOT EXISTS (SELECT FROM "
+    "anomaly.finding_state s WHERE s.finding = f.id AND s.standing) ORDER BY f.found_at LIMIT $2)",
     NULL};
 
 enum Column {
@@ -88,6 +99,20 @@ LoggedFinding* log_findings(const RuleSet* set, const List* findings, int* count
     }
     *count = static_cast<int>(rows);
     return logged;
+}
+
+bool remove_old_findings() {
+    if (settings.finding_retention_s < 0 || settings.event_retention_s < 0) return false;
+    if (!begin_extension_transaction()) return false;
+    SPI_connect();
+    const int seconds = Max(settings.finding_retention_s, settings.event_retention_s);
+    const CatalogArgument range[] = {{FLOAT8OID, Float8GetDatum(seconds), false},
+                                     argument_int8(kRemovedAtOnce)};
+    const uint64 removed = run_plan(&remove_old, range, lengthof(range), SPI_OK_DELETE);
+    SPI_finish();
+    end_extension_transaction();
+    pgstat_report_stat(false);
+    return removed == kRemovedAtOnce;
 }
 
 }  // namespace anomaly::pg

@@ -50,6 +50,11 @@ void define_settings() {
                "A consumer that was away for longer is told so. -1 keeps them for ever.",
                &settings.event_retention_s, 30 * 24 * 3600, -1, 10 * 365 * 24 * 3600, PGC_SIGHUP,
                GUC_UNIT_S);
+    define_int("anomaly.finding_retention", "How long findings are kept.",
+               "At least as long as the events that tell of them, and while they hold. -1 keeps "
+               "them for ever.",
+               &settings.finding_retention_s, 365 * 24 * 3600, -1, 68 * 365 * 24 * 3600, PGC_SIGHUP,
+               GUC_UNIT_S);
     define_int("anomaly.max_streams", "Streams with a worker, in all databases, at most.",
                "Fixes the size of shared memory. Each stream also takes one of "
                "max_worker_processes, and so does each database and the launcher.",

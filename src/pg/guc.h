@@ -15,6 +15,7 @@ struct Settings {
     int commit_rows;
     int rule_time_limit_ms;
     int event_retention_s;
+    int finding_retention_s;
     int max_streams;
     int peek_time_limit_ms;
     int sink_buffer_kb;

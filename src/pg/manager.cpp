@@ -3,6 +3,7 @@
 // restarts managers, managers restart stream workers.
 #include "pg/event_head.h"
 #include "pg/extension_lock.h"
+#include "pg/finding.h"
 #include "pg/guc.h"
 #include "pg/identity.h"
 #include "pg/manager_streams.h"
@@ -50,15 +51,19 @@ bool read_catalog() {
     return true;
 }
 
-// Now and then, and when the setting has changed. Returns when it is to be called again.
-TimestampTz remove_events(TimestampTz due) {
+// Events first, then what they tell of; now and then, and when a setting has changed. Returns when
+// it is to be called again.
+TimestampTz remove_old(TimestampTz due) {
     constexpr int64 kIntervalUs = 60 * USECS_PER_SEC;
-    static int last_setting = -1;
+    static int last_settings[2] = {-1, -1};
     const TimestampTz now = GetCurrentTimestamp();
-    if (now < due && settings.event_retention_s == last_setting) return due;
+    const bool as_before = settings.event_retention_s == last_settings[0] &&
+                           settings.finding_retention_s == last_settings[1];
+    if (now < due && as_before) return due;
     if (settings.paused) return now + kIntervalUs;
-    last_setting = settings.event_retention_s;
-    return remove_old_events() ? now : now + kIntervalUs;
+    last_settings[0] = settings.event_retention_s;
+    last_settings[1] = settings.finding_retention_s;
+    return remove_old_events() || remove_old_findings() ? now : now + kIntervalUs;
 }
 
 void run(const WorkerOrder&) {
@@ -72,7 +77,7 @@ void run(const WorkerOrder&) {
         }
         const TimestampTz next = step_streams();
         publish_state(StreamState::kRunning);
-        removal_due = remove_events(removal_due);
+        removal_due = remove_old(removal_due);
         wait_for_events(-1, Min(next, removal_due));
     }
 }

@@ -245,6 +245,15 @@ is(rule('moody', q{paused_until - last_error_at BETWEEN '19 seconds' AND '20 sec
 sql(q{UPDATE mood SET fails = false; SELECT anomaly.enable_rule('moody')});
 next_window();
 is(rule('moody', q{failures || ' ' || state}), '0 running', 'one success resets it');
+is(sql(qq{SELECT count(*) FILTER (WHERE until IS NULL), max(commits) >= 6,
+      max(extract(epoch FROM last_window_end))::bigint
+        - $begin_ms / 1000 - 30 * ($window - 1), max(reason)
+    FROM anomaly.rule_gap WHERE rule = 'moody'}), '0|t|0|in a bad mood',
+    'what it has not looked at is recorded, up to the last window before');
+like(sql(q{SELECT message FROM anomaly.events_since(0, 1000000)
+    WHERE kind = 'rule_running' AND rule = 'moody'}),
+    qr/^rule "moody" runs again; it has not looked at \d+ rows of \d+ commits, of windows that end/,
+    'and there is an event');
 my ($count) = split /\|/, sql($events);
 is($count, '1', 'there was one event for all that');
 is(sql('SELECT max(seq) = count(*) AND min(seq) = 1 FROM anomaly.alert_event'), 't',

@@ -145,6 +145,20 @@ is("$firing $resolved", sql(q{SELECT count(*) FILTER (WHERE kind = 'finding') ||
     'the hints add up to what happened');
 $client->close;
 
+# ---- retention ----
+
+sql(q{UPDATE anomaly.finding_log SET found_at = found_at - interval '2 years'
+    WHERE rule IN ('total', 'some', 'patient')});
+$node->append_conf('postgresql.conf', "anomaly.finding_retention = '31d'");
+$node->reload;
+my $old = q{FROM anomaly.finding_log f LEFT JOIN anomaly.finding_state s ON s.finding = f.id
+    WHERE f.found_at < now() - interval '1 year' AND s.standing IS};
+wait_until($node, "SELECT count(*) = 0 $old NOT TRUE", 't', 'old findings are removed');
+is(sql("SELECT DISTINCT series->>'hostname' FROM (SELECT f.* $old TRUE) f"), 'z',
+    'but none that holds');
+is(sql(q{SELECT string_agg(DISTINCT rule, ', ' ORDER BY rule) FROM anomaly.finding_log
+    WHERE found_at > now() - interval '1 day'}), 'load, load at last, steps', 'and no young ones');
+
 # ---- changes of the rule ----
 
 from_now();
@@ -179,10 +193,11 @@ for my $round (1 .. $rounds)
 sql(q{SELECT anomaly.wait_for_stream('cpu_in', '1 minute')});
 my $standing = q{SELECT DISTINCT ON (finding) series, window_start, kind
     FROM anomaly.events_since(0, 1000000) WHERE rule = 'edge' ORDER BY finding, seq DESC};
-same_rows($node, "SELECT series, window_start FROM ($standing) q WHERE kind = 'finding'",
+my $of_rounds = "window_start >= to_timestamp($begin + 600)";
+same_rows($node,
+    "SELECT series, window_start FROM ($standing) q WHERE kind = 'finding' AND $of_rounds",
     q{SELECT jsonb_build_object('hostname', hostname, 'cpu', cpu), window_start FROM cpu_agg
-      WHERE usage_avg > 85} . " AND window_start >= to_timestamp($begin + 600)",
-    'what began last and has not ended is what holds');
+      WHERE usage_avg > 85 AND } . $of_rounds, 'what began last and has not ended is what holds');
 is(sql(q{SELECT count(*) FROM (SELECT kind, lag(kind) OVER (PARTITION BY finding ORDER BY seq) AS
     before FROM anomaly.events_since(0, 1000000) WHERE rule = 'edge') q
     WHERE kind IS NOT DISTINCT FROM coalesce(before, 'finding_ended')}), '0',
