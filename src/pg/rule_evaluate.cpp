@@ -34,10 +34,16 @@ struct Evaluation {
 
 // ---- one query ----
 
+// What is right for a few rows is ruinous for many: a plan lasts until there are so many more.
+constexpr int64 kTooManyMore = 10;
+
 void prepare(const Evaluation* evaluation) {
     RulePlan* plan = evaluation->plan;
     RuleSet* set = evaluation->set;
-    if (plan->prepared != NULL) return;
+    if (plan->prepared != NULL && set->row_count <= plan->row_count * kTooManyMore) return;
+    if (plan->prepared != NULL) SPI_freeplan(plan->prepared);
+    plan->prepared = NULL;
+    plan->row_count = Max(set->row_count, 1);
     if (plan->query == NULL) {
         const MemoryContext caller = MemoryContextSwitchTo(set->context);
         const Rule* rule = evaluation->rules[0];
@@ -207,6 +213,7 @@ void look_at(RuleRows* rows, bool has_window, TimestampTz window_end) {
 }
 
 void count_rows(RuleSet* set, const TableChanges* changes) {
+    set->row_count = changes->row_count;
     set->closed = set->changed = {};
     if (set->definition->kind == TableKind::kFilter) {
         set->changed.count = changes->row_count;

@@ -13,6 +13,7 @@ namespace anomaly::pg {
 struct RulePlan {
     char* query;
     SPIPlanPtr prepared;
+    int64 row_count;  // of the changes that it was planned for
 };
 
 enum class RuleResult : uint8 {
@@ -68,6 +69,7 @@ struct RuleSet {
     int group_count;
     bool follows_updates;  // some rule on update is about rows that may change again
     int64 figures_due_us;  // when quiet evaluations are to be written; PG_INT64_MAX: there are none
+    int64 row_count;       // of this commit's changes
     RuleRows closed;       // of this commit
     RuleRows changed;
 };
