@@ -89,6 +89,15 @@ CREATE TABLE t WITH (anomaly.continuous) AS SELECT host, count(*) FROM ddl_in GR
 CREATE FUNCTION ddl_stable(text) RETURNS text LANGUAGE sql STABLE AS 'SELECT $1';
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT ddl_stable(host) FROM ddl_in;
 
+CREATE TABLE t WITH (anomaly.continuous, anomaly.retention = '1 month') AS SELECT host FROM ddl_in;
+CREATE TABLE t WITH (anomaly.continuous, anomaly.retention = '-1 s') AS SELECT host FROM ddl_in;
+CREATE TABLE t WITH (anomaly.continuous, anomaly.retention = '400000 days') AS SELECT host FROM ddl_in;
+CREATE TABLE t WITH (anomaly.continuous, anomaly.retention = '1 day') AS SELECT host FROM ddl_in;
+CREATE TABLE t WITH (anomaly.continuous, anomaly.retention = '1 day') AS
+  SELECT host, count(*) FROM ddl_in GROUP BY host;
+CREATE TABLE t WITH (anomaly.continuous, anomaly.retention = '1 s', anomaly.allowed_lateness = '2 s') AS
+  SELECT window_start, count(*) FROM ddl_in, tumble(at, interval '30 s') GROUP BY 1;
+
 -- tumble and hop
 CREATE TABLE t WITH (anomaly.continuous) AS
   SELECT host, count(*) FROM ddl_in, tumble(at, interval '30 s') GROUP BY host;
@@ -178,7 +187,7 @@ CREATE TABLE IF NOT EXISTS running WITH (anomaly.continuous) AS
 CREATE TABLE sliding WITH (anomaly.continuous) AS
   SELECT host, window_start, window_end, count(*) AS n
   FROM ddl_in, hop(at, interval '10 s', interval '30 s', interval '5 s') GROUP BY 1, 2, 3;
-CREATE TABLE weekly WITH (anomaly.continuous) AS
+CREATE TABLE weekly WITH (anomaly.continuous, anomaly.retention = '30 days') AS
   SELECT window_start, count(*) AS n FROM ddl_in, tumble(at, interval '1 week', interval '-1 day') GROUP BY 1;
 SELECT anomaly.explain('sliding');
 SELECT anomaly.explain('weekly');

@@ -326,6 +326,11 @@ IngestStats ingest_stats(const Ingest* ingest) noexcept {
     return stats;
 }
 
+int64_t ingest_table_bytes(const Ingest* ingest, int32_t table) noexcept {
+    const TableState* state = ingest->pipeline.table(table);
+    return state == nullptr ? 0 : static_cast<int64_t>(state->memory_bytes());
+}
+
 bool ingest_log(Ingest* ingest, char* line, int32_t size, int32_t* level) noexcept {
     bool found = false;
     (void)guard([&] {

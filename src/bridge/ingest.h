@@ -218,6 +218,9 @@ struct IngestStats {
 };
 IngestStats ingest_stats(const Ingest* ingest) noexcept;
 
+// Memory of one table's state: groups and rows that wait for the commit.
+int64_t ingest_table_bytes(const Ingest* ingest, int32_t table) noexcept;
+
 // Next log line of the client library, at most 500 characters; false: none. Level as syslog.
 bool ingest_log(Ingest* ingest, char* line, int32_t size, int32_t* level) noexcept;
 

@@ -89,6 +89,30 @@ void GroupStore::free_window(int64_t window_start) {
     groups_.free_window(window_start);
 }
 
+bool GroupStore::is_sparse() const {
+    constexpr uint32_t kWorthIt = 1 << 12;
+    return groups_.slot_limit() >= kWorthIt && groups_.size() < groups_.slot_limit() / 4;
+}
+
+void GroupStore::compact(std::vector<std::unique_ptr<Aggregate>> aggregates) {
+    constexpr size_t kPieceGroups = 4096;
+    GroupStore fresh(codec_.types(), std::move(aggregates));
+    std::vector<uint32_t> slots;
+    for (int32_t shard = 0; shard < kShardCount; shard++) {
+        slots.clear();
+        groups_.append_slots_of_shard(shard, slots);
+        for (size_t from = 0; from < slots.size(); from += kPieceGroups) {
+            std::span<const uint32_t> piece(slots);
+            piece = piece.subspan(from, std::min(kPieceGroups, slots.size() - from));
+            ByteWriter bytes;
+            write_groups(piece, Extent::kWhole, bytes);
+            ByteReader in(bytes.view());
+            fresh.read_groups(in, Extent::kWhole, [](int64_t, int32_t) { return true; });
+        }
+    }
+    *this = std::move(fresh);
+}
+
 void GroupStore::columns(std::span<const uint32_t> slots, std::vector<Column>& keys,
                          std::vector<Column>& aggregates, std::vector<uint8_t>& failed) const {
     int32_t count = static_cast<int32_t>(slots.size());

@@ -37,6 +37,11 @@ class GroupStore {
     // Their changed marks must have been cleared.
     void free_window(int64_t window_start);
 
+    // Most of the memory is of groups that are gone; compact gives it back. Nothing may be marked
+    // changed; slots are others afterwards.
+    bool is_sparse() const;
+    void compact(std::vector<std::unique_ptr<Aggregate>> aggregates);
+
     // Columns of the groups in the order of slots; failed: 1 where an aggregate has no result.
     // Texts point into the keys, valid until the group's window is freed.
     void columns(std::span<const uint32_t> slots, std::vector<Column>& keys,
@@ -60,6 +65,9 @@ class GroupStore {
     uint32_t bytes_per_group() const;  // states and table, without keys and index
 
   private:
+    GroupStore(GroupStore&&) = default;
+    GroupStore& operator=(GroupStore&&) = default;
+
     enum Mark : uint8_t { kChanged = 1, kWritten = 2 };
 
     // Rows whose groups are looked for together, so that their memory is waited for together.

@@ -139,12 +139,16 @@ enum class TableKind : uint8_t {
                     // start
 };
 
+constexpr int64_t kForEver = -1;
+
 struct TableSpec {
     uint32_t id;  // the table's oid; names it in errors only
     TableKind kind;
     bool emit_on_close;  // kWindowed: rows appear once, final
     WindowSpec window;   // kWindowed
     int64_t allowed_lateness_us;
+    int64_t retention_us;  // kWindowed: rows go when the watermark is so far past their window's
+                           // end; kForEver: never
     bool has_where;
     ExprSpec where;
     const ExprSpec* keys;  // kWindowed, kRunningTotal: group keys without window_start, window_end
@@ -249,6 +253,11 @@ struct TableChanges {
     // Then to be removed: deltas of sequences below this, and each shard's snapshots but its
     // newest.
     int64_t obsolete_below;
+
+    // kWindowed: rows of windows that start, or what is the same end, no later than this are to be
+    // removed; kNoTime: none.
+    int64_t gone_start;
+    int64_t gone_end;
 
     int64_t open_groups;  // figures for the status view
     int64_t open_windows;

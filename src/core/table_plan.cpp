@@ -14,6 +14,7 @@ TablePlan::TablePlan(const TableSpec& spec)
     : kind(spec.kind),
       emit_on_close(spec.emit_on_close),
       allowed_lateness_us(spec.allowed_lateness_us),
+      retention_us(spec.retention_us),
       key_count(spec.key_count),
       aggregate_count(spec.aggregate_count),
       output_count(spec.output_count) {
@@ -37,6 +38,9 @@ Error TablePlan::check_window(const TableSpec& spec, bool stream_has_event_time)
     if (spec.kind != TableKind::kWindowed) return {};
     if (!stream_has_event_time) return std::string("a window needs an event time");
     if (spec.allowed_lateness_us < 0) return std::string("lateness cannot be negative");
+    if (spec.retention_us != kForEver && spec.retention_us < spec.allowed_lateness_us) {
+        return std::string("a row would go before its window is closed");
+    }
     return WindowRule::check(spec.window);
 }
 

@@ -33,6 +33,7 @@ class TablePlan {
     TableKind kind;
     bool emit_on_close;
     int64_t allowed_lateness_us;
+    int64_t retention_us;
     int32_t key_count;
     int32_t aggregate_count;
     int32_t output_count;

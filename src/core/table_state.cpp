@@ -186,7 +186,14 @@ void TableState::prepare_commit(const std::vector<PartitionProgress>& positions,
         gather_groups();
         gather_checkpoint(sequence_ + 1);
     }
+    find_gone();
     publish(sequence_ + 1);
+}
+
+void TableState::find_gone() {
+    gone_start_ = INT64_MIN;
+    if (!plan_.windows || plan_.retention_us == kForEver || clock_.watermark() == kNoTime) return;
+    gone_start_ = plan_.windows->last_start_over(clock_.watermark() - plan_.retention_us);
 }
 
 void TableState::add_row(uint32_t slot, uint8_t flags) {
@@ -270,6 +277,9 @@ void TableState::publish(int64_t sequence) {
     changes_.outputs = output_views_.data();
     changes_.partitions = filter ? output_partitions_.data() : nullptr;
     changes_.offsets = filter ? output_offsets_.data() : nullptr;
+    bool gone = gone_start_ > gone_committed_;
+    changes_.gone_start = gone ? gone_start_ : kNoTime;
+    changes_.gone_end = gone ? clock_.watermark() - plan_.retention_us : kNoTime;
     changes_.late_rows = log_.late().data();
     changes_.late_row_count = static_cast<int32_t>(log_.late().size());
     changes_.dead_letters = log_.dead().data();
@@ -289,9 +299,11 @@ void TableState::publish(int64_t sequence) {
 
 void TableState::committed() {
     sequence_++;
+    gone_committed_ = std::max(gone_committed_, gone_start_);
     store_.clear_changed();
     for (int64_t start : closing_) store_.free_window(start);
     closing_.clear();
+    if (store_.is_sparse()) store_.compact(plan_.make_aggregates());
     row_flags_.clear();
     checkpoint_.clear();
     log_.clear();

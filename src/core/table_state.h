@@ -80,6 +80,7 @@ class TableState {
     void gather_groups();
     void add_row(uint32_t slot, uint8_t flags);
     void gather_checkpoint(int64_t sequence);
+    void find_gone();
     void publish(int64_t sequence);
 
     TablePlan plan_;
@@ -89,6 +90,7 @@ class TableState {
     std::unique_ptr<CheckpointRestore> restore_;  // until restore_done
     int64_t sequence_;                            // of the last commit
     int64_t last_closed_ = INT64_MIN;             // last_closed_at the watermark
+    int64_t gone_committed_ = INT64_MIN;          // rows of windows that start by then are removed
     bool close_requested_ = false;
     RowLog log_;
 
@@ -102,6 +104,7 @@ class TableState {
     TableChanges changes_ = {};
     std::vector<PartitionProgress> positions_;
     std::vector<int64_t> closing_;  // starts of windows
+    int64_t gone_start_ = INT64_MIN;
     std::vector<uint32_t> row_slots_;
     std::vector<uint8_t> row_flags_;
     std::vector<int64_t> row_starts_, row_ends_;

@@ -150,7 +150,9 @@ int64_t WindowRule::end_of(int64_t start_us) {
 
 int64_t WindowRule::last_start_over(int64_t time_us) {
     if (time_us < kLeastTimeUs) return INT64_MIN;
-    if (unit_ == WindowUnit::kMicroseconds) return time_us - size_;
+    if (unit_ == WindowUnit::kMicroseconds) {
+        return window_start(time_us - size_, slide_, offset_us_);
+    }
     if (time_us < over_from_us_ || time_us >= over_until_us_) {
         int64_t number = number_near(time_us);
         while (end_at(number) > time_us) number--;

@@ -48,7 +48,7 @@ class WindowRule {
     // PostgreSQL can show both bounds.
     static bool in_range(const Window& window);
     int64_t end_of(int64_t start_us);
-    // A window is over at the time if its start is not after this.
+    // The last start of the windows that are over at the time.
     int64_t last_start_over(int64_t time_us);
     // A time lies in at most so many windows.
     int64_t at_once() const { return (size_ + slide_ - 1) / slide_; }

@@ -79,11 +79,16 @@ void write_as_owner(TablePart* part) {
     const int nest_level = apply_writer_settings(part->table->writer);
     allow_table_writes(true);
     SPI_connect();
-    collect_changes(part->table->writer, part->changes);
-    part->rows_written = write_changes(part->table->writer);
+    if (part->changes->row_count > 0) {
+        collect_changes(part->table->writer, part->changes);
+        part->rows_written = write_changes(part->table->writer);
+    }
+    part->rows_written += expire_rows(part->table->writer, part->changes);
     allow_table_writes(false);
     CommandCounterIncrement();
-    evaluate_rules(part->table->rules, part->changes, part->commit->context, &part->findings);
+    if (part->changes->row_count > 0) {
+        evaluate_rules(part->table->rules, part->changes, part->commit->context, &part->findings);
+    }
     const MemoryContext caller = MemoryContextSwitchTo(part->commit->context);
     if (part->follows) collect_touched(part->table->rules, &part->touched);
     MemoryContextSwitchTo(caller);
@@ -135,28 +140,11 @@ void table_step(void* opaque) {
     TablePart* part = static_cast<TablePart*>(opaque);
     const bool has_rows = part->changes->row_count > 0;
     if (has_rows && part->table->rules->follows_updates) look_for_standing(part);
-    if (has_rows) write_as_owner(part);
+    if (has_rows || part->changes->gone_start != kNoTime) write_as_owner(part);
     SPI_connect();
     write_records(part);
     if (has_rows && part->table->rules->count > 0) write_findings(part);
     SPI_finish();
-}
-
-// Freezes the table at its committed position; it is tried again later by a reader of its own.
-void freeze_table(RunTable* table, const char* error) {
-    constexpr int64 kFirstRetryUs = 200000;
-    constexpr int64 kLastRetryUs = 60000000;
-    const int shift = Min(table->failures, 10);
-    table->failures++;
-    table->retry_at_us = now_us() + Min(kFirstRetryUs << shift, kLastRetryUs);
-    SPI_connect();
-    store_failure(table->relid, error);
-    SPI_finish();
-    if (table->failures == 1) {
-        ereport(LOG, (errmsg("continuous table \"%s\" is failing: %s", get_rel_name(table->relid),
-                             error),
-                      errdetail("It stays at its position and is tried again.")));
-    }
 }
 
 // Dropped, or made an ordinary table: whoever did it has asked for a reload, which is to come.
@@ -188,13 +176,12 @@ void commit_table(Commit* commit, RunTable* table) {
     allow_table_writes(false);
     if (error == NULL) {
         table->failures = 0;
+        table->needs_bytes = 0;
         const MemoryContext caller = MemoryContextSwitchTo(commit->context);
         commit->events = list_concat(commit->events, part.events);
         MemoryContextSwitchTo(caller);
         return;
     }
-    bridge::ingest_remove_table(commit->reader->ingest, table->index);
-    table->reader = NULL;
     freeze_table(table, error->message);
     FreeErrorData(error);
 }
@@ -257,6 +244,24 @@ void finish(Commit* commit) {
 }
 
 }  // namespace
+
+void freeze_table(RunTable* table, const char* error) {
+    constexpr int64 kFirstRetryUs = 200000;
+    constexpr int64 kLastRetryUs = 60000000;
+    bridge::ingest_remove_table(table->reader->ingest, table->index);
+    table->reader = NULL;
+    const int shift = Min(table->failures, 10);
+    table->failures++;
+    table->retry_at_us = now_us() + Min(kFirstRetryUs << shift, kLastRetryUs);
+    SPI_connect();
+    store_failure(table->relid, error);
+    SPI_finish();
+    if (table->failures == 1) {
+        ereport(LOG, (errmsg("continuous table \"%s\" is failing: %s", get_rel_name(table->relid),
+                             error),
+                      errdetail("It stays at its position and is tried again.")));
+    }
+}
 
 bool commit_reader(StreamRun* run, RunReader* reader) {
     fold_aggregates(run, reader);

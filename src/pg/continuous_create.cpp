@@ -33,7 +33,7 @@ void check_select_right(const TableDefinition* definition) {
 void check_maintained(const TableDefinition* definition, bool emit_on_close) {
     bool used[MaxHeapAttributeNumber] = {};
     mark_used_columns(definition, used);
-    make_table_spec(definition, InvalidOid, emit_on_close, 0);
+    make_table_spec(definition, InvalidOid, {emit_on_close, 0, kForEver});
     // A constant part that raises would do so in every row, and does when a plain query is planned.
     for (int o = 0; o < definition->output_count; o++) {
         eval_const_expressions(NULL, reinterpret_cast<Node*>(definition->outputs[o].expr));
@@ -159,6 +159,24 @@ Oid make_table(const TableDefinition* definition, const IntoClause* into, List* 
     return table;
 }
 
+// Rows are removed window by window: found without a look at the others. The column never changes,
+// so that updates stay within their page.
+void make_window_index(const TableDefinition* definition, const IntoClause* into, Oid table,
+                       const char* query_string) {
+    const int output = window_output(definition);
+    bool leads = true;
+    for (int i = 0; i < output; i++) leads = leads && !definition->outputs[i].is_group_column;
+    if (leads) return;  // the key serves
+    IndexStmt* index = makeNode(IndexStmt);
+    index->relation = qualified(table);
+    index->accessMethod = pstrdup(DEFAULT_INDEX_TYPE);
+    index->tableSpace = into->tableSpaceName;
+    IndexElem* element = makeNode(IndexElem);
+    element->name = pstrdup(column_name(definition, into, output));
+    index->indexParams = list_make1(element);
+    run_utility(reinterpret_cast<Node*>(index), query_string);
+}
+
 // ---- guard, dependencies, catalog ----
 
 // The guard also carries the dependencies on the stream and on what the query uses: dropping one of
@@ -208,13 +226,14 @@ void write_catalog(Oid table, const TableDefinition* definition, const Continuou
         argument_text(text),
         argument_text(options->emit_on_close ? "close" : "update"),
         {INTERVALOID, IntervalPGetDatum(options->allowed_lateness), false},
+        {INTERVALOID, IntervalPGetDatum(options->retention), options->retention == NULL},
         argument_text(options->start),
         {JSONBOID, current_settings(), false},
     };
     catalog_execute(
         "INSERT INTO anomaly.continuous_table "
-        "(relid, stream, definition, emit, allowed_lateness, start, settings) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "(relid, stream, definition, emit, allowed_lateness, retention, start, settings) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         arguments, lengthof(arguments), SPI_OK_INSERT);
     catalog_execute("INSERT INTO anomaly.table_progress (relid) VALUES ($1)", arguments, 1,
                     SPI_OK_INSERT);
@@ -225,6 +244,26 @@ void write_catalog(Oid table, const TableDefinition* definition, const Continuou
                               "ON CONFLICT (stream) DO NOTHING",
                               stream, lengthof(stream), SPI_OK_INSERT) > 0;
     if (!is_first && paused) check_is_paused(definition->stream);
+}
+
+void check_options(const TableDefinition* definition, const ContinuousOptions* options) {
+    const bool windowed = definition->kind == TableKind::kWindowed;
+    if (!windowed && (options->emit_on_close || options->retention != NULL)) {
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("%s needs a window", options->emit_on_close ? "anomaly.emit = close"
+                                                                           : "anomaly.retention"),
+                        errhint("Use tumble(event_time, size) or hop(event_time, slide, size), or "
+                                "leave it out.")));
+    }
+    if (options->retention == NULL) return;
+    const int order =
+        DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(options->retention),
+                                          IntervalPGetDatum(options->allowed_lateness)));
+    if (order < 0) {
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("anomaly.retention must be at least anomaly.allowed_lateness"),
+                        errdetail("A row cannot go before its window is closed.")));
+    }
 }
 
 bool already_there(const IntoClause* into, bool if_not_exists) {
@@ -256,16 +295,12 @@ void create_continuous_table(const IntoClause* into, Query* query, bool if_not_e
     if (already_there(into, if_not_exists)) return;
     char* text = qualified_text(static_cast<Query*>(copyObjectImpl(query)));
     TableDefinition* definition = analyze_definition(query);
-    if (definition->kind != TableKind::kWindowed && options.emit_on_close) {
-        ereport(
-            ERROR,
-            (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("anomaly.emit = close needs a window"),
-             errhint("Use tumble(event_time, size) or hop, or leave anomaly.emit out.")));
-    }
+    check_options(definition, &options);
     check_select_right(definition);
     check_maintained(definition, options.emit_on_close);
     List* storage = with_fillfactor(options.storage, definition, options.emit_on_close);
     const Oid table = make_table(definition, into, storage, query_string);
+    if (options.retention != NULL) make_window_index(definition, into, table, query_string);
     const Oid guard = make_guard(table, query_string);
     record_dependencies(table, guard, definition);
     write_catalog(table, definition, &options, text, into->skipData);

@@ -14,15 +14,21 @@ Interval* parse_interval(const char* text) {
                                                  ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 }
 
-Interval* take_lateness(DefElem* option) {
-    Interval* lateness = parse_interval(defGetString(option));
-    if (lateness->month != 0 || lateness->day < 0 || lateness->time < 0) {
-        ereport(ERROR,
-                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                 errmsg("anomaly.allowed_lateness must be a length of time of at least zero, "
-                        "without months")));
+constexpr int32 kDaysMax = 365000;
+
+Interval* take_length(DefElem* option) {
+    Interval* length = parse_interval(defGetString(option));
+    if (length->month != 0 || length->day < 0 || length->time < 0) {
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("anomaly.%s must be a length of time of at least zero, "
+                               "without months",
+                               option->defname)));
     }
-    return lateness;
+    if (length->day > kDaysMax || length->time > kDaysMax * USECS_PER_DAY) {
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("anomaly.%s must be at most %d days", option->defname, kDaysMax)));
+    }
+    return length;
 }
 
 bool take_emit(DefElem* option) {
@@ -68,14 +74,17 @@ ContinuousOptions take_continuous_options(const List* options) {
         } else if (strcmp(option->defname, "emit") == 0) {
             taken.emit_on_close = take_emit(option);
         } else if (strcmp(option->defname, "allowed_lateness") == 0) {
-            taken.allowed_lateness = take_lateness(option);
+            taken.allowed_lateness = take_length(option);
+        } else if (strcmp(option->defname, "retention") == 0) {
+            taken.retention = take_length(option);
         } else if (strcmp(option->defname, "start") == 0) {
             taken.start = take_start(option);
         } else {
             ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                             errmsg("unrecognized parameter \"anomaly.%s\"", option->defname),
                             errhint("Known are anomaly.continuous, anomaly.emit, "
-                                    "anomaly.allowed_lateness and anomaly.start.")));
+                                    "anomaly.allowed_lateness, anomaly.retention and "
+                                    "anomaly.start.")));
         }
     }
     if (!taken.continuous) {

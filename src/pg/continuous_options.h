@@ -9,6 +9,7 @@ struct ContinuousOptions {
     bool continuous;
     bool emit_on_close;
     Interval* allowed_lateness;  // zero by default
+    Interval* retention;         // NULL: rows are kept
     const char* start;           // NULL: as the stream's option startup says
     List* storage;               // all other options, for the table itself
 };

@@ -51,6 +51,18 @@ inline int aggregate_attribute(const TableDefinition* definition, int aggregate)
            1;
 }
 
+// Number of the output that is the window's end, or, where that is not selected, its start.
+inline int window_output(const TableDefinition* definition) {
+    int found = -1;
+    for (int i = 0; i < definition->output_count; i++) {
+        const int bound =
+            definition->outputs[i].group_attribute - window_start_attribute(definition);
+        if (bound == 1) return i;
+        if (bound == 0) found = i;
+    }
+    return found;
+}
+
 // Takes an analyzed SELECT apart; raises an error with the reason and a way out for what cannot be
 // maintained. Everything lives in the current memory context; the query is kept, not copied.
 TableDefinition* analyze_definition(Query* query);
@@ -61,8 +73,12 @@ TableDefinition* parse_definition(const char* text);
 
 // The spec that core is given. Expressions that core has no exact program for are left to
 // PostgreSQL. Lives in the current memory context.
-TableSpec* make_table_spec(const TableDefinition* definition, Oid table, bool emit_on_close,
-                           int64 allowed_lateness_us);
+struct TableTerms {
+    bool emit_on_close;
+    int64 allowed_lateness_us;
+    int64 retention_us;  // kForEver: rows are kept
+};
+TableSpec* make_table_spec(const TableDefinition* definition, Oid table, const TableTerms& terms);
 
 // Number of expressions as bridge/ingest.h counts them, and each (NULL: absent).
 int expression_count(const TableDefinition* definition);

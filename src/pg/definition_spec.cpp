@@ -52,15 +52,15 @@ T* palloc_array_of(int count) {
 
 }  // namespace
 
-TableSpec* make_table_spec(const TableDefinition* definition, Oid table, bool emit_on_close,
-                           int64 allowed_lateness_us) {
+TableSpec* make_table_spec(const TableDefinition* definition, Oid table, const TableTerms& terms) {
     const Index varno = definition->stream_varno;
     TableSpec* spec = static_cast<TableSpec*>(palloc0(sizeof(TableSpec)));
     spec->id = table;
     spec->kind = definition->kind;
-    spec->emit_on_close = emit_on_close;
+    spec->emit_on_close = terms.emit_on_close;
     spec->window = definition->window;
-    spec->allowed_lateness_us = allowed_lateness_us;
+    spec->allowed_lateness_us = terms.allowed_lateness_us;
+    spec->retention_us = terms.retention_us;
     spec->has_where = definition->where != NULL;
     spec->where = spec_of(definition->where, varno);
     ExprSpec* keys = palloc_array_of<ExprSpec>(definition->key_count);

@@ -140,7 +140,8 @@ void add_outputs(Explanation* explanation, const TableSpec* spec) {
     }
 }
 
-char* explain(const TableDefinition* definition, const TableSpec* spec) {
+// retention: as text, NULL: none.
+char* explain(const TableDefinition* definition, const TableSpec* spec, const char* retention) {
     Explanation explanation = {};
     initStringInfo(&explanation.text);
     explanation.definition = definition;
@@ -148,6 +149,9 @@ char* explain(const TableDefinition* definition, const TableSpec* spec) {
     explanation.names = deparse_context_for(stream, definition->stream);
     appendStringInfo(&explanation.text, "stream: %s\n", quote_identifier(stream));
     add_kind(&explanation, spec->emit_on_close);
+    if (retention != NULL) {
+        appendStringInfo(&explanation.text, "retention: %s after the window's end\n", retention);
+    }
     if (definition->where != NULL) {
         add_expression(&explanation, "where", definition->where, spec->where);
     }
@@ -174,12 +178,15 @@ ANOMALY_FUNCTION(anomaly_explain) {
     if (result != ACLCHECK_OK) aclcheck_error(result, OBJECT_TABLE, get_rel_name(table));
     const char* emit =
         select_text(table, "SELECT emit FROM anomaly.continuous_table WHERE relid = $1");
+    const char* retention =
+        select_text(table, "SELECT retention::text FROM anomaly.continuous_table WHERE relid = $1");
     const int nest_level = apply_settings(
         select_text(table, "SELECT settings::text FROM anomaly.continuous_table WHERE relid = $1"));
     const TableDefinition* definition = parse_definition(
         select_text(table, "SELECT definition FROM anomaly.continuous_table WHERE relid = $1"));
-    const TableSpec* spec = make_table_spec(definition, table, strcmp(emit, "close") == 0, 0);
-    char* text = explain(definition, spec);
+    const TableTerms terms = {strcmp(emit, "close") == 0, 0, kForEver};
+    const TableSpec* spec = make_table_spec(definition, table, terms);
+    char* text = explain(definition, spec, retention);
     AtEOXact_GUC(true, nest_level);
     PG_RETURN_TEXT_P(cstring_to_text(text));
 }

@@ -31,6 +31,12 @@ void define_batch_settings() {
     define_int("anomaly.commit_rows", "Messages between two commits, at most.",
                "Counted over the batches of one stream.", &settings.commit_rows, 200000, 1,
                100000000, PGC_SIGHUP, 0);
+    define_int("anomaly.stream_memory", "Memory for the state of one stream's tables.",
+               "Open windows, groups and rows that wait for a commit. When it is not enough, the "
+               "table that takes most of it stops at its position (state failing) until there is "
+               "room; the stream's others go on.",
+               &settings.stream_memory_kb, 1024 * 1024, 1024, MAX_KILOBYTES, PGC_SIGHUP,
+               GUC_UNIT_KB);
 }
 
 }  // namespace

@@ -19,6 +19,8 @@ namespace {
 
 // A reader this close behind another one goes on to meet it.
 constexpr int64 kMeetWithinMessages = 100000;
+// How often a table that waits for memory is looked at.
+constexpr int64 kMemoryRetryUs = USECS_PER_SEC;
 
 // ---- polling ----
 
@@ -183,6 +185,10 @@ bool retry_tables(StreamRun* run) {
     for (int t = 0; t < run->table_count; t++) {
         RunTable* table = &run->tables[t];
         if (table->reader != NULL || table->retry_at_us > now_us()) continue;
+        if (!has_memory_for(run, table)) {
+            table->retry_at_us = now_us() + kMemoryRetryUs;
+            continue;
+        }
         if (!open_reader(run, &table, 1)) return false;
     }
     return true;
@@ -295,6 +301,7 @@ bool work(StreamRun* run, bool* busy) {
         run->mirror_is_due = true;
         *busy = true;
     }
+    if (!keep_within_memory(run)) return false;
     close_empty_readers(run);
     begin_meeting(run);
     if (!end_meeting(run)) return false;

@@ -37,9 +37,11 @@ void load_table(StreamRun* run, const SPITupleTable* rows, uint64 row) {
     table->settings = text_or_null(rows, row, 6);
     const int nest_level = apply_settings(table->settings);
     table->definition = parse_definition(text_or_null(rows, row, 2));
-    const int64 lateness_us = interval_us(value_of(rows, row, 4, &is_null));
-    table->spec =
-        make_table_spec(table->definition, table->relid, table->emit_on_close, lateness_us);
+    TableTerms terms = {table->emit_on_close, interval_us(value_of(rows, row, 4, &is_null)),
+                        kForEver};
+    const Datum retention = value_of(rows, row, 9, &is_null);
+    if (!is_null) terms.retention_us = interval_us(retention);
+    table->spec = make_table_spec(table->definition, table->relid, terms);
     AtEOXact_GUC(true, nest_level);
     table->failures = DatumGetInt32(value_of(rows, row, 7, &is_null));
     table->close_requested = DatumGetBool(value_of(rows, row, 8, &is_null));
@@ -58,8 +60,7 @@ void load_tables(StreamRun* run) {
     SPI_connect();
     const int result = SPI_execute_with_args(
         "SELECT c.relid, c.definition, c.emit, c.allowed_lateness, c.start, c.settings, "
-        "p.failures, "
-        "c.close_requested "
+        "p.failures, c.close_requested, c.retention "
         "FROM anomaly.continuous_table c JOIN anomaly.table_progress p USING (relid) "
         "WHERE c.stream = $1 ORDER BY c.relid",
         1, const_cast<Oid*>(types), const_cast<Datum*>(values), NULL, false, 0);

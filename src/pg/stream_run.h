@@ -23,6 +23,7 @@ struct RunTable {
     const char* start;       // option anomaly.start, NULL: the stream's startup
     int failures;            // failed commits in a row
     int64 retry_at_us;       // failing: when to try again
+    int64 needs_bytes;       // failing for want of memory: so much state is to be restored, 0: not
     TableProgress progress;  // as committed; only read when a reader is opened
     bool close_requested;    // anomaly.close_windows was asked for
     TableWriter* writer;
@@ -91,6 +92,16 @@ bool resolve_start(StreamRun* run, RunTable* table);
 // Commits what the reader has gathered, all tables in one transaction. A table whose part fails is
 // left behind as failing. Returns false if the extension or the stream is gone.
 bool commit_reader(StreamRun* run, RunReader* reader);
+
+// Stops the table at its committed position and takes it out of its reader; it is tried again later
+// by a reader of its own. Needs a transaction.
+void freeze_table(RunTable* table, const char* error);
+
+// Keeps the state of the tables within anomaly.stream_memory: commits what closes windows, then
+// stops the table that takes most. Needs no transaction. False: the extension is gone.
+bool keep_within_memory(StreamRun* run);
+// Whether a table that failed for want of memory can have what it needs now.
+bool has_memory_for(const StreamRun* run, const RunTable* table);
 
 // Says in the status view, and once in the log, that the broker does not answer.
 void publish_unreachable(const char* error);

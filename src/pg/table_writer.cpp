@@ -361,6 +361,12 @@ int64 write_changes(TableWriter* writer) {
     return run_write_statements(&writer->statements);
 }
 
+int64 expire_rows(TableWriter* writer, const TableChanges* changes) {
+    if (changes->gone_start == kNoTime) return 0;
+    prepare_writer(writer);
+    return run_expire_statement(&writer->statements, changes);
+}
+
 int64 writer_error_count(const TableWriter* writer, const char** message) {
     *message = writer->error;
     return writer->error_count;

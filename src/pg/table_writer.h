@@ -35,6 +35,9 @@ void end_changes(TableWriter* writer);
 // Writes the registered changes. Returns the number of rows inserted, updated and deleted.
 int64 write_changes(TableWriter* writer);
 
+// Removes the rows that retention wants gone with this commit. Returns their number.
+int64 expire_rows(TableWriter* writer, const TableChanges* changes);
+
 // Rows of this commit whose expressions over aggregates, or HAVING, raised an error; and the last.
 int64 writer_error_count(const TableWriter* writer, const char** message);
 

@@ -102,6 +102,11 @@ char* make_remove(Relation table, const TableDefinition* definition, const char*
     return text.data;
 }
 
+char* make_expire(Relation table, const TableDefinition* definition, const char* name) {
+    return psprintf("DELETE FROM %s t WHERE t.%s OPERATOR(pg_catalog.<=) $1", name,
+                    quoted_column(table, window_output(definition)));
+}
+
 int64 run(SPIPlanPtr* plan, const char* text, int expected) {
     if (*plan == NULL) {
         *plan = SPI_prepare(text, 0, NULL);
@@ -130,6 +135,10 @@ void make_write_statements(Relation table, const TableDefinition* definition,
     if (definition->kind == TableKind::kFilter) return;
     if (!keyed) statements->update = make_update(table, definition, name);
     statements->remove = make_remove(table, definition, name);
+    if (definition->kind != TableKind::kWindowed) return;
+    statements->expire = make_expire(table, definition, name);
+    statements->expires_by_end = definition->outputs[window_output(definition)].group_attribute !=
+                                 window_start_attribute(definition);
 }
 
 int64 run_write_statements(WriteStatements* statements) {
@@ -146,6 +155,26 @@ int64 run_write_statements(WriteStatements* statements) {
         return touched + run(&statements->insert_plan, statements->insert, SPI_OK_INSERT);
     }
     return touched + run(&statements->upsert_plan, statements->upsert, SPI_OK_INSERT);
+}
+
+int64 run_expire_statement(WriteStatements* statements, const TableChanges* changes) {
+    if (statements->expire_plan == NULL) {
+        Oid type = TIMESTAMPTZOID;
+        statements->expire_plan = SPI_prepare(statements->expire, 1, &type);
+        if (statements->expire_plan == NULL) {
+            elog(ERROR, "cannot prepare \"%s\": %s", statements->expire,
+                 SPI_result_code_string(SPI_result));
+        }
+        SPI_keepplan(statements->expire_plan);
+    }
+    Datum bound =
+        TimestampTzGetDatum(statements->expires_by_end ? changes->gone_end : changes->gone_start);
+    const int result = SPI_execute_plan(statements->expire_plan, &bound, NULL, false, 0);
+    if (result != SPI_OK_DELETE) {
+        elog(ERROR, "unexpected result %s of \"%s\"", SPI_result_code_string(result),
+             statements->expire);
+    }
+    return static_cast<int64>(SPI_processed);
 }
 
 }  // namespace anomaly::pg

@@ -25,6 +25,7 @@ CREATE TABLE anomaly.continuous_table (
     definition       text NOT NULL,
     emit             text NOT NULL CHECK (emit IN ('update', 'close')),
     allowed_lateness interval NOT NULL DEFAULT '0',
+    retention        interval,
     start            text,
     settings         jsonb NOT NULL,
     close_requested  boolean NOT NULL DEFAULT false,
@@ -37,6 +38,7 @@ COMMENT ON COLUMN anomaly.continuous_table.stream IS 'the stream it reads';
 COMMENT ON COLUMN anomaly.continuous_table.definition IS 'its SELECT, all names qualified';
 COMMENT ON COLUMN anomaly.continuous_table.emit IS 'update: rows follow the messages; close: a row appears once, when its window is final';
 COMMENT ON COLUMN anomaly.continuous_table.allowed_lateness IS 'a window closes when the watermark has passed its end by this much';
+COMMENT ON COLUMN anomaly.continuous_table.retention IS 'rows are removed when the watermark has passed their window''s end by this much, NULL: never';
 COMMENT ON COLUMN anomaly.continuous_table.start IS 'where it began to read, NULL: as the stream''s option startup says';
 COMMENT ON COLUMN anomaly.continuous_table.settings IS 'settings in force at its creation, which give its expressions their meaning';
 COMMENT ON COLUMN anomaly.continuous_table.close_requested IS 'true from anomaly.close_windows until the worker has closed them';

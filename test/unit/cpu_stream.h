@@ -71,6 +71,7 @@ struct CpuStream {
     TableSpec running() const {
         TableSpec table = {};
         table.id = 1;
+        table.retention_us = kForEver;
         table.kind = TableKind::kRunningTotal;
         table.keys = keys;
         table.key_count = 2;

@@ -153,5 +153,40 @@ TEST(GroupStore, IsReadFromItsSnapshotsAboutAsQuicklyAsItWasMade) {
     EXPECT_EQ(read.groups().size(), static_cast<uint32_t>(count));
 }
 
+TEST(GroupStore, MemoryIsGivenBackWhenMostGroupsAreGone) {
+    GroupStore store({Type::kText}, one_count());
+    std::vector<Column> columns(1, Column(Type::kText));
+    columns[0].assign_nulls(1);
+    for (int i = 0; i < 200000; i++) {
+        std::string host = "host" + std::to_string(i);
+        columns[0].set_text(0, host);
+        std::vector<uint32_t> slot = {store.touch(i % 10 == 0 ? 1 : 0, pointers(columns), 0)};
+        for (int n = 0; n < i % 7; n++) {
+            store.aggregate(0).update(slot, std::vector<int32_t>{0}, nullptr);
+        }
+        if (i % 20 == 0) store.set_written(slot[0]);
+    }
+    size_t full = store.memory_bytes();
+    EXPECT_FALSE(store.is_sparse());
+    store.clear_changed();
+    store.free_window(0);
+    ASSERT_TRUE(store.is_sparse());
+    store.compact(one_count());
+    EXPECT_FALSE(store.is_sparse());
+    EXPECT_EQ(store.groups().size(), 20000u);
+    EXPECT_LT(store.memory_bytes(), full / 4);
+    std::vector<uint32_t> slots;
+    store.groups().append_slots_of_window(1, slots);
+    ASSERT_EQ(slots.size(), 20000u);
+    std::vector<Column> keys, results;
+    std::vector<uint8_t> failed;
+    store.columns(slots, keys, results, failed);
+    for (int32_t row = 0; row < 20000; row++) {
+        int i = std::stoi(std::string(keys[0].text_at(row).substr(4)));
+        ASSERT_EQ(results[0].int_at(row), i % 7);
+        ASSERT_EQ(store.is_written(slots[static_cast<size_t>(row)]), i % 20 == 0);
+    }
+}
+
 }  // namespace
 }  // namespace anomaly
