@@ -33,7 +33,7 @@ void put_state(const Fold* fold, const StringInfoData& state) {
 void fold_step(void* opaque) {
     Fold* fold = static_cast<Fold*>(opaque);
     MemoryContextSwitchTo(fold->context);
-    fold->in_group = true;  // that the owner may not call a function is the groups' fault as well
+    fold->in_group = false;  // that the owner may not call a function is not the group's fault
     KeptAggregate* kept =
         make_kept_aggregate(&fold->table->definition->aggregate_plans[fold->aggregate]);
     MemoryContext group =

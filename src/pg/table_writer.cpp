@@ -330,6 +330,7 @@ int64 collect_changes(TableWriter* writer, const TableChanges* changes) {
     prepare_writer(writer);
     writer->error_count = 0;
     forget_kept(writer);  // of the last commit
+    if (writer->has_kept && changes->row_count > 0) prepare_kept(writer);
     const RowTarget present = make_target(writer);
     const RowTarget gone = make_target(writer);
     writer->present = present.store;

@@ -37,6 +37,8 @@ void pin_settings() {
     for (const Pin& pin : kPins) {
         SetConfigOption(pin.name, pin.value, PGC_SUSET, PGC_S_OVERRIDE);
     }
+    // Or what send functions write would be converted, as for a client.
+    SetConfigOption("client_encoding", GetDatabaseEncodingName(), PGC_SUSET, PGC_S_OVERRIDE);
     if (kHasTransactionTimeout) {
         SetConfigOption("transaction_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
     }
