@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/extreme_text.h"
 #include "core/kept_row.h"
 #include "core/kept_values.h"
 #include "core/slot_array.h"
@@ -161,7 +162,7 @@ struct SumFloat {
     }
 };
 
-// float8_accum. The sum of squares is kept for one thing only: its overflow makes avg raise.
+// float8_accum. avg wants the sum of squares for one thing only: its overflow makes it raise.
 struct AvgFloat {
     static constexpr int64_t kFailedCount = -1;
     struct State {
@@ -199,6 +200,19 @@ struct AvgFloat {
         s.count = in.zigzag();
         s.sum = std::bit_cast<double>(in.fixed64());
         s.squares = std::bit_cast<double>(in.fixed64());
+    }
+};
+
+// The variance and stddev families, of the same state.
+template <bool kSample, bool kRoot>
+struct SpreadFloat : AvgFloat {
+    static bool result(const State& s, Column& out, int32_t row) {
+        int64_t divisor = kSample ? s.count - 1 : s.count;
+        if (s.count == kFailedCount) return false;
+        if (divisor <= 0) return true;
+        double variance = s.squares / static_cast<double>(divisor);
+        out.set_float(row, kRoot ? std::sqrt(variance) : variance);
+        return true;
     }
 };
 
@@ -341,6 +355,12 @@ std::unique_ptr<Aggregate> make_avg(Type argument) {
     }
 }
 
+template <bool kSample, bool kRoot>
+std::unique_ptr<Aggregate> make_spread(Type argument) {
+    if (argument != Type::kFloat4 && argument != Type::kFloat8) return nullptr;
+    return make<SpreadFloat<kSample, kRoot>>(Type::kFloat8);
+}
+
 template <bool kLarger>
 std::unique_ptr<Aggregate> make_extreme(Type argument) {
     switch (argument) {
@@ -354,6 +374,8 @@ std::unique_ptr<Aggregate> make_extreme(Type argument) {
         case Type::kFloat4:
         case Type::kFloat8:
             return make<Extreme<kLarger, true>>(argument);
+        case Type::kText:
+            return make_extreme_text(kLarger);
         default:
             return nullptr;
     }
@@ -378,6 +400,14 @@ std::unique_ptr<Aggregate> make_aggregate(AggregateKind kind, Type argument) {
             return argument == Type::kBool ? make<BoolFold<true>>(Type::kBool) : nullptr;
         case AggregateKind::kBoolOr:
             return argument == Type::kBool ? make<BoolFold<false>>(Type::kBool) : nullptr;
+        case AggregateKind::kVarPop:
+            return make_spread<false, false>(argument);
+        case AggregateKind::kVarSamp:
+            return make_spread<true, false>(argument);
+        case AggregateKind::kStddevPop:
+            return make_spread<false, true>(argument);
+        case AggregateKind::kStddevSamp:
+            return make_spread<true, true>(argument);
         case AggregateKind::kKept:
             return make_kept_values(argument, {});
         case AggregateKind::kKeptDistinct:

@@ -92,6 +92,10 @@ enum class AggregateKind : uint8_t {
     kMax,
     kBoolAnd,
     kBoolOr,
+    kVarPop,  // of floats
+    kVarSamp,
+    kStddevPop,
+    kStddevSamp,
     kCountDistinct,
     // What PostgreSQL's own functions compute, of values that core keeps (core/kept_values.h).
     kKept,
@@ -103,8 +107,9 @@ enum class AggregateKind : uint8_t {
 
 // Result type by kind and argument, as PostgreSQL's: count: kInt8; sum of int2, int4: kInt8, of
 // int8: kInt128, of float4: kFloat4, of float8: kFloat8; avg of integers: kInt128Ratio, of floats:
-// kFloat8; min, max: the argument's type; bool_and, bool_or: kBool; count(DISTINCT): kInt8; what
-// PostgreSQL computes: kOpaque, the entries or the state that are kept, NULL: none.
+// kFloat8; the variances: kFloat8; min, max: the argument's type (text in the C collation);
+// bool_and, bool_or: kBool; count(DISTINCT): kInt8; what PostgreSQL computes: kOpaque, the entries
+// or the state that are kept, NULL: none.
 struct AggregateSpec {
     AggregateKind kind;
     bool has_filter;

@@ -15,22 +15,51 @@ struct KnownAggregate {
 
 // Aggregates that core keeps. The argument's type tells it the rest.
 constexpr KnownAggregate kKnownAggregates[] = {
-    {F_COUNT_, AggregateKind::kCountStar},  {F_COUNT_ANY, AggregateKind::kCount},
-    {F_SUM_INT2, AggregateKind::kSum},      {F_SUM_INT4, AggregateKind::kSum},
-    {F_SUM_INT8, AggregateKind::kSum},      {F_SUM_FLOAT4, AggregateKind::kSum},
-    {F_SUM_FLOAT8, AggregateKind::kSum},    {F_AVG_INT2, AggregateKind::kAvg},
-    {F_AVG_INT4, AggregateKind::kAvg},      {F_AVG_INT8, AggregateKind::kAvg},
-    {F_AVG_FLOAT4, AggregateKind::kAvg},    {F_AVG_FLOAT8, AggregateKind::kAvg},
-    {F_MIN_INT2, AggregateKind::kMin},      {F_MIN_INT4, AggregateKind::kMin},
-    {F_MIN_INT8, AggregateKind::kMin},      {F_MIN_FLOAT4, AggregateKind::kMin},
-    {F_MIN_FLOAT8, AggregateKind::kMin},    {F_MIN_DATE, AggregateKind::kMin},
-    {F_MIN_TIMESTAMP, AggregateKind::kMin}, {F_MIN_TIMESTAMPTZ, AggregateKind::kMin},
-    {F_MAX_INT2, AggregateKind::kMax},      {F_MAX_INT4, AggregateKind::kMax},
-    {F_MAX_INT8, AggregateKind::kMax},      {F_MAX_FLOAT4, AggregateKind::kMax},
-    {F_MAX_FLOAT8, AggregateKind::kMax},    {F_MAX_DATE, AggregateKind::kMax},
-    {F_MAX_TIMESTAMP, AggregateKind::kMax}, {F_MAX_TIMESTAMPTZ, AggregateKind::kMax},
-    {F_BOOL_AND, AggregateKind::kBoolAnd},  {F_EVERY, AggregateKind::kBoolAnd},
+    {F_COUNT_, AggregateKind::kCountStar},
+    {F_COUNT_ANY, AggregateKind::kCount},
+    {F_SUM_INT2, AggregateKind::kSum},
+    {F_SUM_INT4, AggregateKind::kSum},
+    {F_SUM_INT8, AggregateKind::kSum},
+    {F_SUM_FLOAT4, AggregateKind::kSum},
+    {F_SUM_FLOAT8, AggregateKind::kSum},
+    {F_AVG_INT2, AggregateKind::kAvg},
+    {F_AVG_INT4, AggregateKind::kAvg},
+    {F_AVG_INT8, AggregateKind::kAvg},
+    {F_AVG_FLOAT4, AggregateKind::kAvg},
+    {F_AVG_FLOAT8, AggregateKind::kAvg},
+    {F_MIN_INT2, AggregateKind::kMin},
+    {F_MIN_INT4, AggregateKind::kMin},
+    {F_MIN_INT8, AggregateKind::kMin},
+    {F_MIN_FLOAT4, AggregateKind::kMin},
+    {F_MIN_FLOAT8, AggregateKind::kMin},
+    {F_MIN_DATE, AggregateKind::kMin},
+    {F_MIN_TIMESTAMP, AggregateKind::kMin},
+    {F_MIN_TIMESTAMPTZ, AggregateKind::kMin},
+    {F_MAX_INT2, AggregateKind::kMax},
+    {F_MAX_INT4, AggregateKind::kMax},
+    {F_MAX_INT8, AggregateKind::kMax},
+    {F_MAX_FLOAT4, AggregateKind::kMax},
+    {F_MAX_FLOAT8, AggregateKind::kMax},
+    {F_MAX_DATE, AggregateKind::kMax},
+    {F_MAX_TIMESTAMP, AggregateKind::kMax},
+    {F_MAX_TIMESTAMPTZ, AggregateKind::kMax},
+    {F_BOOL_AND, AggregateKind::kBoolAnd},
+    {F_EVERY, AggregateKind::kBoolAnd},
     {F_BOOL_OR, AggregateKind::kBoolOr},
+    {F_MIN_TEXT, AggregateKind::kMin},
+    {F_MAX_TEXT, AggregateKind::kMax},
+    {F_VAR_POP_FLOAT4, AggregateKind::kVarPop},
+    {F_VAR_POP_FLOAT8, AggregateKind::kVarPop},
+    {F_VAR_SAMP_FLOAT4, AggregateKind::kVarSamp},
+    {F_VAR_SAMP_FLOAT8, AggregateKind::kVarSamp},
+    {F_VARIANCE_FLOAT4, AggregateKind::kVarSamp},
+    {F_VARIANCE_FLOAT8, AggregateKind::kVarSamp},
+    {F_STDDEV_POP_FLOAT4, AggregateKind::kStddevPop},
+    {F_STDDEV_POP_FLOAT8, AggregateKind::kStddevPop},
+    {F_STDDEV_SAMP_FLOAT4, AggregateKind::kStddevSamp},
+    {F_STDDEV_SAMP_FLOAT8, AggregateKind::kStddevSamp},
+    {F_STDDEV_FLOAT4, AggregateKind::kStddevSamp},
+    {F_STDDEV_FLOAT8, AggregateKind::kStddevSamp},
 };
 
 Expr* argument_at(const Aggref* aggregate, int i) {
@@ -49,6 +78,10 @@ bool find_native(const Aggref* aggregate, AggregateKind* kind) {
     for (const KnownAggregate& known : kKnownAggregates) {
         if (known.function != aggregate->aggfnoid) continue;
         *kind = known.kind;
+        // Core knows one order of texts.
+        if (known.function == F_MIN_TEXT || known.function == F_MAX_TEXT) {
+            return aggregate->inputcollid == C_COLLATION_OID;
+        }
         // A domain is opaque to core.
         return known.kind == AggregateKind::kCountStar || known.kind == AggregateKind::kCount ||
                argument_type(aggregate) != Type::kOpaque;

@@ -186,7 +186,8 @@ my %of = (
     avg => [qw(int2 int4 int8 float4 float8)],
     min => [qw(int2 int4 int8 float4 float8 date ts tstz)],
     max => [qw(int2 int4 int8 float4 float8 date ts tstz)],
-    bool_and => ['bool'], bool_or => ['bool'], every => ['bool']);
+    bool_and => ['bool'], bool_or => ['bool'], every => ['bool'],
+    stddev => [qw(float4 float8)], var_pop => [qw(float4 float8)]);
 
 # Aggregates that PostgreSQL's own functions compute: what their results are, over what. None
 # depends on the order of the messages, but where ORDER BY gives it.
@@ -195,7 +196,8 @@ my %computed = (
     'stddev(%s)' => ['numeric', qw(int2 int4 int8 numeric)],
     'var_pop(%s)' => ['numeric', qw(int4 int8 numeric)],
     'bit_xor(%s)' => ['int8', qw(int8)], 'bit_and(%s)' => ['int8', qw(int8)],
-    'min(%s)' => ['text', qw(text)], 'max(%s)' => ['text', qw(text)]);
+    'min(%s)' => ['text', qw(text)], 'max(%s)' => ['text', qw(text)],
+    'min(%s COLLATE "C")' => ['text', qw(text)], 'max(%s COLLATE "C")' => ['text', qw(text)]);
 # The values of these are kept, which takes a window.
 my %kept = (
     'count(DISTINCT %s)' => ['int8', qw(bool int4 float8 text date numeric uuid tstz)],
@@ -231,7 +233,7 @@ sub aggregate
         filter => $filter } if chance(0.2);
     return computed_aggregate($columns, \%kept, $filter) if $sorted && chance(0.6);
     return computed_aggregate($columns, \%computed, $filter) if chance(0.3);
-    my $name = pick(sort keys %of);
+    my $name = pick(grep { $exact || !/stddev|var/ } sort keys %of);
     # Of a zero and its negative the later is the larger, too.
     my $type = pick(grep { !$sorted || $name !~ /min|max/ || !/^float/ } @{ $of{$name} });
     my $float = $type =~ /^float/;
@@ -240,7 +242,7 @@ sub aggregate
         type => $name eq 'count' ? 'int8' : $name =~ /bool|every/ ? 'bool'
           : $name eq 'avg' ? ($float ? 'float8' : 'numeric')
           : $name eq 'sum' ? { int2 => 'int8', int4 => 'int8',
-              int8 => 'numeric' }->{$type} // $type : $type,
+              int8 => 'numeric' }->{$type} // $type : $name =~ /stddev|var/ ? 'float8' : $type,
         sql => "$name($argument)$filter", raw => $argument, filter => $filter);
     $result{sum_of} = $argument if $float && !$exact && $name =~ /sum|avg/;
     return \%result;

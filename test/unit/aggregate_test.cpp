@@ -86,7 +86,9 @@ TEST(Aggregate, ResultTypes) {
     EXPECT_EQ(type_of(AggregateKind::kAvg, Type::kInt4), Type::kInt128Ratio);
     EXPECT_EQ(type_of(AggregateKind::kAvg, Type::kFloat4), Type::kFloat8);
     EXPECT_EQ(type_of(AggregateKind::kMax, Type::kTimestamptz), Type::kTimestamptz);
-    EXPECT_EQ(make_aggregate(AggregateKind::kMax, Type::kText), nullptr);
+    EXPECT_EQ(type_of(AggregateKind::kMax, Type::kText), Type::kText);
+    EXPECT_EQ(type_of(AggregateKind::kVarPop, Type::kFloat4), Type::kFloat8);
+    EXPECT_EQ(make_aggregate(AggregateKind::kVarPop, Type::kInt4), nullptr);
     EXPECT_EQ(make_aggregate(AggregateKind::kSum, Type::kText), nullptr);
     EXPECT_EQ(make_aggregate(AggregateKind::kBoolAnd, Type::kInt4), nullptr);
 }
@@ -121,6 +123,43 @@ TEST(Aggregate, FloatAverages) {
     EXPECT_FALSE(fold_real(AggregateKind::kAvg, Type::kFloat8, {1e308, 1e308}).ok);
     // The sum of squares overflows, and PostgreSQL raises for it although the sum does not.
     EXPECT_FALSE(fold_real(AggregateKind::kAvg, Type::kFloat8, {1e200, -1e200}).ok);
+}
+
+TEST(Aggregate, Variances) {
+    EXPECT_EQ(fold_real(AggregateKind::kVarPop, Type::kFloat8, {1, 3}).real(), 1);
+    EXPECT_EQ(fold_real(AggregateKind::kVarSamp, Type::kFloat4, {1, 3}).real(), 2);
+    EXPECT_EQ(fold_real(AggregateKind::kStddevPop, Type::kFloat8, {1, 5}).real(), 2);
+    EXPECT_EQ(fold_real(AggregateKind::kStddevSamp, Type::kFloat8, {0, 3, 6}).real(), 3);
+    EXPECT_EQ(fold_real(AggregateKind::kVarPop, Type::kFloat8, {7}).real(), 0);
+    EXPECT_TRUE(fold_real(AggregateKind::kVarSamp, Type::kFloat8, {7}).null());
+    EXPECT_TRUE(fold_real(AggregateKind::kStddevPop, Type::kFloat8, {}).null());
+    EXPECT_TRUE(std::isnan(fold_real(AggregateKind::kVarPop, Type::kFloat8, {kInf}).real()));
+    EXPECT_TRUE(std::isnan(fold_real(AggregateKind::kStddevSamp, Type::kFloat8, {1, kNan}).real()));
+    EXPECT_FALSE(fold_real(AggregateKind::kVarPop, Type::kFloat8, {1e200, -1e200}).ok);
+}
+
+TEST(Aggregate, Texts) {
+    Column rows(Type::kText);
+    rows.assign_nulls(4);
+    rows.set_text(0, "b");
+    rows.set_text(2, "\xc3\xa9");  // bytes count, and are unsigned
+    rows.set_text(3, "B");
+    for (AggregateKind kind : {AggregateKind::kMin, AggregateKind::kMax}) {
+        auto aggregate = make_aggregate(kind, Type::kText);
+        auto copy = make_aggregate(kind, Type::kText);
+        Column out(Type::kText);
+        out.assign_nulls(1);
+        aggregate->resize(1);
+        copy->resize(1);
+        EXPECT_TRUE(aggregate->result(0, out, 0) && out.is_null(0));
+        for (int32_t row = 0; row < 4; row++) aggregate->update({{0U}}, {{row}}, &rows);
+        ByteWriter bytes;
+        aggregate->write(0, bytes);
+        ByteReader in(bytes.view());
+        copy->read(0, in);
+        EXPECT_TRUE(copy->result(0, out, 0));
+        EXPECT_EQ(out.text_at(0), kind == AggregateKind::kMin ? "B" : "\xc3\xa9");
+    }
 }
 
 TEST(Aggregate, Extremes) {

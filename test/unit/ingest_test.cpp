@@ -227,8 +227,8 @@ TEST_F(IngestTest, WordsForWhatCannotBe) {
     EXPECT_EQ(status.code, Code::kCorrupt);
     EXPECT_NE(std::string(status.text).find("another version"), std::string::npos) << status.text;
     TableSpec no_sum = stream.windowed();
-    AggregateSpec text_max = {AggregateKind::kMax, false, {&stream.host, 1, Type::kText}, {}};
-    no_sum.aggregates = &text_max;
+    AggregateSpec text_sum = {AggregateKind::kSum, false, {&stream.host, 1, Type::kText}, {}};
+    no_sum.aggregates = &text_sum;
     no_sum.aggregate_count = 1;
     EXPECT_FALSE(ingest_add_table(handle.get(), no_sum, {nullptr, 0, kNoTime, 0}, &table).ok());
 }
