@@ -83,6 +83,13 @@ Status ingest_restore_done(Ingest* ingest, int32_t table) noexcept {
     return guard([&] { return corrupt_or_fine(ingest->pipeline.table(table)->restore_done()); });
 }
 
+static_assert(kGroupKeyParts == kShardCount);
+
+Status ingest_group_keys(const Ingest* ingest, int32_t table, int32_t part,
+                         const ColumnView** keys) noexcept {
+    return guard([&] { *keys = ingest->pipeline.table(table)->group_keys(part); });
+}
+
 void ingest_remove_table(Ingest* ingest, int32_t table) noexcept {
     ingest->pipeline.remove_table(table);
 }

@@ -47,6 +47,11 @@ Status ingest_add_table(Ingest* ingest, const TableSpec& spec, const TableProgre
 // deltas in order of (sequence, part).
 Status ingest_restore(Ingest* ingest, int32_t table, const CheckpointRow& row) noexcept;
 Status ingest_restore_done(Ingest* ingest, int32_t table) noexcept;
+// The keys of the groups there are, part by part: key_count columns, valid until the next call for
+// this table, a commit or a batch.
+constexpr int32_t kGroupKeyParts = 64;
+Status ingest_group_keys(const Ingest* ingest, int32_t table, int32_t part,
+                         const ColumnView** keys) noexcept;
 void ingest_remove_table(Ingest* ingest, int32_t table) noexcept;
 
 // Begins to read at the first table's positions; a peek: where the caller says. Partitions that

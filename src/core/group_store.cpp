@@ -132,6 +132,17 @@ void GroupStore::columns(std::span<const uint32_t> slots, std::vector<Column>& k
     }
 }
 
+void GroupStore::keys_of_shard(int32_t shard, std::vector<Column>& keys) const {
+    std::vector<uint32_t> slots;
+    groups_.append_slots_of_shard(shard, slots);
+    keys.clear();
+    for (Type type : codec_.types()) {
+        keys.emplace_back(type).assign_nulls(static_cast<int32_t>(slots.size()));
+    }
+    int32_t row = 0;
+    for (uint32_t slot : slots) codec_.decode(groups_.key(slot), keys, row++);
+}
+
 void GroupStore::write_shape(ByteWriter& out) const {
     out.varint(codec_.types().size());
     for (Type type : codec_.types()) out.byte(static_cast<uint8_t>(type));

@@ -47,6 +47,9 @@ class GroupStore {
     void columns(std::span<const uint32_t> slots, std::vector<Column>& keys,
                  std::vector<Column>& aggregates, std::vector<uint8_t>& failed) const;
 
+    // Of all groups in a shard.
+    void keys_of_shard(int32_t shard, std::vector<Column>& keys) const;
+
     // Tells a checkpoint of other keys or aggregates from one of ours.
     void write_shape(ByteWriter& out) const;
     bool read_shape(ByteReader& in) const;

@@ -157,6 +157,13 @@ void TableState::append_outputs(const MessageRows& batch, const std::vector<int3
     }
 }
 
+const ColumnView* TableState::group_keys(int32_t shard) const {
+    store_.keys_of_shard(shard, shard_keys_);
+    shard_key_views_.clear();
+    for (const Column& column : shard_keys_) shard_key_views_.push_back(column.view());
+    return shard_key_views_.data();
+}
+
 bool TableState::has_changes() const {
     return !store_.changed().empty() || !output_offsets_.empty() || !log_.empty() ||
            (close_requested_ && has_open_windows());

@@ -48,6 +48,9 @@ class TableState {
     const GroupStore& store() const { return store_; }
     GroupStore& store() { return store_; }
 
+    // The keys of all groups in a shard, a column for each; valid until the next call or commit.
+    const ColumnView* group_keys(int32_t shard) const;
+
     // Something but the position changed since the last commit.
     bool has_changes() const;
     // A commit that moved the watermark there would close a window.
@@ -99,6 +102,10 @@ class TableState {
     std::vector<int32_t> output_partitions_;
     std::vector<int64_t> output_offsets_;
     Arena output_bytes_;
+
+    // What group_keys last gave.
+    mutable std::vector<Column> shard_keys_;
+    mutable std::vector<ColumnView> shard_key_views_;
 
     // The commit at hand.
     TableChanges changes_ = {};

@@ -11,6 +11,7 @@
 #include "pg/extension_lock.h"
 #include "pg/progress.h"
 #include "pg/finding_state.h"
+#include "pg/key_identity.h"
 #include "pg/rule_evaluate.h"
 #include "pg/rule_outcome.h"
 #include "pg/shmem.h"
@@ -78,6 +79,8 @@ void write_as_owner(TablePart* part) {
     SetUserIdAndSecContext(part->table->owner, context | SECURITY_LOCAL_USERID_CHANGE);
     const int nest_level = apply_writer_settings(part->table->writer);
     allow_table_writes(true);
+    trim_keys(part->table->identities, part->table->definition->key_count,
+              part->commit->reader->ingest, part->table->index);
     SPI_connect();
     if (part->changes->row_count > 0) {
         collect_changes(part->table->writer, part->changes);

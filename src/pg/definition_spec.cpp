@@ -4,6 +4,7 @@
 
 #include "pg/definition.h"
 #include "pg/compile.h"
+#include "pg/key_identity.h"
 
 namespace anomaly::pg {
 
@@ -27,22 +28,12 @@ AggregateSpec spec_of_aggregate(const AggregatePlan& plan, Index varno) {
     return spec;
 }
 
-// A key of a type that core only carries would be compared byte by byte, which is not equality.
-void check_key(const Expr* key, const ExprSpec& spec) {
+// What core cannot compare is bytes to it (pg/key_identity.h).
+ExprSpec spec_of_key(Expr* key, Index varno) {
     const Node* node = reinterpret_cast<const Node*>(key);
-    if (!is_equal_by_cells(spec.type)) {
-        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                        errmsg("a continuous table cannot be grouped by a value of type %s yet",
-                               format_type_be(exprType(node))),
-                        errhint("Cast it to text, bigint, double precision or timestamptz.")));
-    }
-    const Oid collation = exprCollation(node);
-    if (OidIsValid(collation) && !get_collation_isdeterministic(collation)) {
-        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                        errmsg("a continuous table cannot be grouped by text of a "
-                               "nondeterministic collation yet"),
-                        errhint("Add COLLATE \"C\" to the group expression.")));
-    }
+    if (!needs_identity(node)) return spec_of(key, varno);
+    check_identity(node);
+    return {NULL, 0, Type::kBytea};
 }
 
 template <class T>
@@ -65,8 +56,7 @@ TableSpec* make_table_spec(const TableDefinition* definition, Oid table, const T
     spec->where = spec_of(definition->where, varno);
     ExprSpec* keys = palloc_array_of<ExprSpec>(definition->key_count);
     for (int k = 0; k < definition->key_count; k++) {
-        keys[k] = spec_of(definition->keys[k], varno);
-        check_key(definition->keys[k], keys[k]);
+        keys[k] = spec_of_key(definition->keys[k], varno);
     }
     spec->keys = keys;
     spec->key_count = definition->key_count;

@@ -8,6 +8,7 @@
 #include "pg/aggregate_plan.h"
 #include "pg/call.h"
 #include "pg/contain.h"
+#include "pg/key_identity.h"
 #include "pg/message_judge.h"
 #include "pg/pinned_settings.h"
 #include "pg/value_codec.h"
@@ -26,6 +27,7 @@ struct Expression {
     Expr* expr;
     CellType type;
     EvaluationTerms terms;
+    KeyIdentity* identity;  // of a group key, NULL: none
 };
 
 }  // namespace
@@ -56,7 +58,8 @@ Expression find_expression(const Referee* referee, int32 table, int32 number) {
                 1,
                 reinterpret_cast<Expr*>(stream->generated[number]),
                 stream->types[number],
-                {referee->userid, stream->settings}};
+                {referee->userid, stream->settings},
+                NULL};
     }
     ListCell* cell;
     foreach (cell, referee->expressions) {
@@ -177,6 +180,7 @@ void fill_slot(const Referee* referee, const Inputs& inputs, int32 row, TupleTab
 // What an expression is evaluated with: one state, or one for each column of a packed row.
 struct Evaluator {
     CellType type;
+    KeyIdentity* identity;
     ExprState* state;
     int column_count;
     ExprState** columns;
@@ -186,6 +190,7 @@ struct Evaluator {
 Evaluator make_evaluator(const Expression& expression) {
     Evaluator evaluator = {};
     evaluator.type = expression.type;
+    evaluator.identity = expression.identity;
     if (!is_packed(expression.expr)) {
         evaluator.state = ExecInitExpr(expression_planner(expression.expr), NULL);
         return evaluator;
@@ -209,8 +214,13 @@ bool evaluate(const Evaluator& evaluator, ExprContext* econtext, uint64_t* cells
     bool is_null = false;
     if (evaluator.state != NULL) {
         const Datum value = ExecEvalExpr(evaluator.state, econtext, &is_null);
-        if (!is_null) cells_from_datum(evaluator.type, value, cells);
-        return !is_null;
+        if (is_null) return false;
+        if (evaluator.identity != NULL) {
+            identify_key(evaluator.identity, value, cells);
+        } else {
+            cells_from_datum(evaluator.type, value, cells);
+        }
+        return true;
     }
     StringInfoData bytes;
     initStringInfo(&bytes);
@@ -324,7 +334,8 @@ Referee* referee_create(const StreamDefinition* stream, Oid userid, MemoryContex
 }
 
 void referee_add_expression(Referee* referee, int32 table, int32 expression, const Expr* expr,
-                            Index stream_varno, const EvaluationTerms& terms) {
+                            Index stream_varno, const EvaluationTerms& terms,
+                            KeyIdentity* identity) {
     const MemoryContext caller = MemoryContextSwitchTo(referee->expression_context);
     const Node* node = reinterpret_cast<const Node*>(expr);
     Expression* entry = static_cast<Expression*>(palloc(sizeof(Expression)));
@@ -333,7 +344,8 @@ void referee_add_expression(Referee* referee, int32 table, int32 expression, con
               stream_varno,
               static_cast<Expr*>(copyObjectImpl(expr)),
               cell_type(exprType(node)),
-              {terms.userid, pstrdup(terms.settings)}};
+              {terms.userid, pstrdup(terms.settings)},
+              identity};
     referee->expressions = lappend(referee->expressions, entry);
     MemoryContextSwitchTo(caller);
 }

@@ -12,6 +12,7 @@
 
 namespace anomaly::pg {
 
+struct KeyIdentity;
 struct Referee;
 
 // Whose rights an expression is evaluated with, and under which settings (json, pinned_settings.h).
@@ -27,8 +28,10 @@ Referee* referee_create(const StreamDefinition* stream, Oid userid, MemoryContex
 
 // An expression of a table, numbered as in bridge/ingest.h; Vars of `stream_varno`. Copied. Of a
 // row that is_packed (aggregate_plan.h) the value is the bytes of its columns.
+// identity: of a group key, NULL: none (pg/key_identity.h); must outlive the expression.
 void referee_add_expression(Referee* referee, int32 table, int32 expression, const Expr* expr,
-                            Index stream_varno, const EvaluationTerms& terms);
+                            Index stream_varno, const EvaluationTerms& terms,
+                            KeyIdentity* identity);
 // After ingest_join or ingest_remove_table: forgets the expressions of all tables.
 void referee_clear_expressions(Referee* referee);
 

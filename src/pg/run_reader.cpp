@@ -4,6 +4,7 @@
 #include "pg/call.h"
 #include "pg/extension_lock.h"
 #include "pg/guc.h"
+#include "pg/key_identity.h"
 #include "pg/progress.h"
 #include "pg/shmem.h"
 #include "pg/start_mark.h"
@@ -46,8 +47,11 @@ void add_expressions(RunReader* reader, const RunTable* table) {
     for (int e = 0; e < expression_count(table->definition); e++) {
         const Expr* expr = expression_at(table->definition, e);
         if (expr == NULL) continue;
+        const int k = e - bridge::expression_key(0);
+        const bool is_key = k >= 0 && k < table->definition->key_count;
         referee_add_expression(reader->referee, table->index, e, expr,
-                               table->definition->stream_varno, {table->owner, table->settings});
+                               table->definition->stream_varno, {table->owner, table->settings},
+                               is_key ? table->identities[k] : NULL);
     }
 }
 
@@ -58,9 +62,21 @@ void renew_expressions(StreamRun* run, RunReader* reader) {
     }
 }
 
+// Reading values may call functions of the owner's.
+void learn_keys_as_owner(const RunReader* reader, const RunTable* table) {
+    Oid user;
+    int context;
+    GetUserIdAndSecContext(&user, &context);
+    SetUserIdAndSecContext(table->owner,
+                           context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+    learn_keys(table->identities, table->definition->key_count, reader->ingest, table->index);
+    SetUserIdAndSecContext(user, context);
+}
+
 void add_table(RunReader* reader, RunTable* table) {
     check(bridge::ingest_add_table(reader->ingest, *table->spec, table->progress, &table->index));
     restore_checkpoint(table->relid, reader->ingest, table->index);
+    learn_keys_as_owner(reader, table);
     table->reader = reader;
     add_expressions(reader, table);
     if (table->close_requested) bridge::ingest_close_windows(reader->ingest, table->index);

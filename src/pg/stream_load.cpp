@@ -3,6 +3,7 @@
 #include "pg/stream_run.h"
 
 #include "pg/catalog.h"
+#include "pg/key_identity.h"
 #include "pg/pinned_settings.h"
 #include "pg/progress.h"
 #include "pg/rule_set.h"
@@ -42,6 +43,7 @@ void load_table(StreamRun* run, const SPITupleTable* rows, uint64 row) {
     const Datum retention = value_of(rows, row, 9, &is_null);
     if (!is_null) terms.retention_us = interval_us(retention);
     table->spec = make_table_spec(table->definition, table->relid, terms);
+    table->identities = make_key_identities(table->definition);
     AtEOXact_GUC(true, nest_level);
     table->failures = DatumGetInt32(value_of(rows, row, 7, &is_null));
     table->close_requested = DatumGetBool(value_of(rows, row, 8, &is_null));

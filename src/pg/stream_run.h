@@ -19,6 +19,7 @@ struct RunTable {
     TableDefinition* definition;
     const char* settings;  // in force when it was created, as json
     TableSpec* spec;
+    struct KeyIdentity** identities;  // one per key, NULL: core compares it
     bool emit_on_close;
     const char* start;       // option anomaly.start, NULL: the stream's startup
     int failures;            // failed commits in a row

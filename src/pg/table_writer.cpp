@@ -3,8 +3,10 @@
 
 #include "pg/cell_codec.h"
 #include "pg/kept_aggregate.h"
+#include "pg/key_identity.h"
 #include "pg/pinned_settings.h"
 #include "pg/subtransaction.h"
+#include "pg/value_codec.h"
 #include "pg/write_statements.h"
 
 namespace anomaly::pg {
@@ -26,6 +28,7 @@ struct TableWriter {
     ExprState* having;
     EState* executor;
     TupleTableSlot* group_slot;
+    ValueCodec** keys;     // one per key, NULL: its cells are of its type
     bool has_kept;         // some aggregate is computed here
     KeptAggregate** kept;  // one per aggregate, NULL: not prepared, or in ruins since an error
     MemoryContext kept_context;
@@ -59,6 +62,12 @@ void prepare_executor(TableWriter* writer) {
     const TableDefinition* definition = writer->definition;
     if (definition->kind == TableKind::kFilter) return;
     writer->executor = CreateExecutorState();
+    writer->keys = static_cast<ValueCodec**>(
+        palloc0(sizeof(ValueCodec*) * static_cast<Size>(definition->key_count + 1)));
+    for (int k = 0; k < definition->key_count; k++) {
+        const Node* key = reinterpret_cast<const Node*>(definition->keys[k]);
+        if (needs_identity(key)) writer->keys[k] = make_value_codec(getBaseType(exprType(key)));
+    }
     writer->group_slot = MakeSingleTupleTableSlot(definition->group_row, &TTSOpsVirtual);
     writer->expressions = static_cast<ExprState**>(
         palloc0(sizeof(ExprState*) * static_cast<Size>(definition->output_count)));
@@ -137,7 +146,15 @@ void fill_group_slot(TableWriter* writer, const TableChanges* changes, int row) 
                      &slot->tts_isnull[attribute - 1]);
     };
     for (int k = 0; k < definition->key_count; k++) {
-        fill(key_attribute(k), &changes->keys[k], row);
+        const ColumnView* keys = &changes->keys[k];
+        if (writer->keys[k] == NULL || (keys->nulls != NULL && keys->nulls[row] != 0)) {
+            fill(key_attribute(k), keys, row);
+            continue;
+        }
+        const uint64_t* cells = keys->cells + static_cast<size_t>(row) * 2;
+        StringInfoData bytes = view_bytes(reinterpret_cast<const char*>(cells[0]), cells[1]);
+        slot->tts_values[k] = decode_value(writer->keys[k], &bytes);
+        slot->tts_isnull[k] = false;
     }
     if (definition->kind == TableKind::kWindowed) {
         const int at = window_start_attribute(definition);
