@@ -110,7 +110,6 @@ extern "C" {
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
-#include "utils/pg_locale.h"
 #include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
@@ -124,6 +123,11 @@ extern "C" {
 #include "utils/typcache.h"
 #include "utils/varlena.h"
 #include "utils/wait_event.h"
+
+#if PG_VERSION_NUM < 180000
+extern bool lc_collate_is_c(Oid collation);
+extern bool lc_ctype_is_c(Oid collation);
+#endif
 }
 
 #include "pg/export.h"
@@ -222,18 +226,18 @@ inline List* parse_qualified_name(const char* name) {
 #endif
 }
 
-// Does the collation compare byte by byte; are only ASCII letters letters to it? 18 keeps both with
-// the locale.
+// Does the collation compare byte by byte; are only ASCII letters letters to it? Until 17 there are
+// functions for that, declared in a header that wants ICU's; 18 keeps both with the locale there.
 inline bool collates_as_c(Oid collation) {
 #if PG_VERSION_NUM >= 180000
-    return pg_newlocale_from_collation(collation)->collate_is_c;
+    return collation == C_COLLATION_OID;
 #else
     return lc_collate_is_c(collation);
 #endif
 }
 inline bool has_c_letters(Oid collation) {
 #if PG_VERSION_NUM >= 180000
-    return pg_newlocale_from_collation(collation)->ctype_is_c;
+    return collation == C_COLLATION_OID;
 #else
     return lc_ctype_is_c(collation);
 #endif
