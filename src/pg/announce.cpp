@@ -33,6 +33,8 @@ bool send(const EventSpan& span) {
         StartTransactionCommand();
         set_local("synchronous_commit", "off");
         set_local("lock_timeout", kLongestWait);
+        // A full queue stays full when whoever has not read it is gone, until somebody looks.
+        if (pending.failed) DirectFunctionCall1(pg_notification_queue_usage, Datum{0});
         char* payload =
             psprintf("{\"v\":1,\"seq\":%lld,\"firing\":%lld,\"resolved\":%lld}",
                      static_cast<long long>(span.last_seq), static_cast<long long>(span.firing),
