@@ -20,8 +20,18 @@ create_rule($node);
 $broker->generate(count => 5000, seed => 1, start_ms => $begin_ms, step_us => 20_000);
 wait_for_messages($node, $_, 5000) for qw(cpu_agg cpu_hot);
 
+my $head = $node->safe_psql('postgres', q{SELECT anomaly.create_consumer('pager')});
+$node->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+CREATE TRIGGER hook_on_table AFTER INSERT ON cpu_agg EXECUTE FUNCTION nothing();
+CREATE TRIGGER hook_on_findings AFTER INSERT ON anomaly.finding_log EXECUTE FUNCTION nothing();
+SQL
+
 my $dump = $node->data_dir . '/../dump.sql';
 $node->command_ok([ 'pg_dump', '-f', $dump, $node->connstr('postgres') ], 'pg_dump');
+like(slurp_file($dump), qr/CREATE TRIGGER hook_on_table/, 'triggers of continuous tables are in it');
+unlike(slurp_file($dump), qr/CREATE TRIGGER hook_on_findings/,
+    'those of our own tables are not, as docs/events.md says');
 $broker->generate(count => 5000, seed => 2, start_ms => $begin_ms + 100_000, step_us => 20_000);
 
 my $copy = cluster('copy', create => 0);
@@ -51,6 +61,12 @@ is($copy->safe_psql('postgres',
     $node->safe_psql('postgres',
         'SELECT count(*), count(DISTINCT (rule, series, window_start)) FROM anomaly.finding_log'),
     'both found the same');
+is($copy->safe_psql('postgres', q{SELECT
+    (SELECT string_agg(name || ' ' || seq, '') FROM anomaly.consumer),
+    (SELECT count(*) FROM anomaly.alert_event WHERE seq BETWEEN }
+          . "$head + 1 AND $head + 1000000), "
+          . "(SELECT seq > $head + 1000000 FROM anomaly.event_head)"),
+    "pager $head|0|t", 'a consumer came over; numbers of the copy are not those of the original');
 
 # The dependencies, which no dump carries, are there again.
 my ($status, $out, $error) = $copy->psql('postgres', 'DROP FOREIGN TABLE cpu_in');
