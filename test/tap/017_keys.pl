@@ -1,5 +1,5 @@
-# Goal: a continuous table may be grouped by values of any type that GROUP BY takes, and equal values
-# that look different are one group, also when a restart lies between them.
+# Goal: a continuous table may be grouped by values of any type that GROUP BY takes, and equal
+# values that look different are one group, also when a restart lies between them.
 # Method: one table for each type, over messages that repeat few values in many spellings; the
 # server is restarted halfway. PostgreSQL's own GROUP BY over the same rows is the judge.
 use strict;
@@ -18,7 +18,8 @@ my %type = (
     scaled => { sql => 'numeric(6,2)', values => [qw(1 1.0 1.005 -2.5)] },
     jsonb => { sql => 'jsonb', json => 1,
         values => ['{"a": 1}', '{"a": 1.0}', '[1, 2]', '[1.0, 2]', '"x"', '{"b": {"a": 1e0}}'] },
-    interval => { sql => 'interval', values => ['1 month', '30 days', '720:00:00', '1 day', '24:00'] },
+    interval => { sql => 'interval',
+        values => ['1 month', '30 days', '720:00:00', '1 day', '24:00'] },
     mood => { sql => 'mood', values => [qw(happy sleepy grumpy)] },
     numbers => { sql => 'numeric[]', values => ['{1,2}', '{1.0,2.0}', '{}', '{NULL,3}'] },
     moods => { sql => 'mood[]', values => ['{happy}', '{happy,sleepy}'] },

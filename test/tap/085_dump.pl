@@ -29,7 +29,8 @@ SQL
 
 my $dump = $node->data_dir . '/../dump.sql';
 $node->command_ok([ 'pg_dump', '-f', $dump, $node->connstr('postgres') ], 'pg_dump');
-like(slurp_file($dump), qr/CREATE TRIGGER hook_on_table/, 'triggers of continuous tables are in it');
+like(slurp_file($dump), qr/CREATE TRIGGER hook_on_table/,
+    'triggers of continuous tables are in it');
 unlike(slurp_file($dump), qr/CREATE TRIGGER hook_on_findings/,
     'those of our own tables are not, as docs/events.md says');
 $broker->generate(count => 5000, seed => 2, start_ms => $begin_ms + 100_000, step_us => 20_000);
