@@ -178,6 +178,15 @@ Status ingest_poll(Ingest* ingest, int64_t now_us, PollResult* out) noexcept {
     });
 }
 
+Status ingest_replay(Ingest* ingest, int32_t table, const ReplayedMessage* messages, int32_t count,
+                     int64_t now_us) noexcept {
+    return guard([&] {
+        if (ingest->has_batch) return failed(Code::kInternal, "the batch at hand is not folded");
+        ingest->replay(table, messages, count, now_us);
+        return Status{};
+    });
+}
+
 Status ingest_next(Ingest* ingest, Request* out) noexcept {
     return guard([&] {
         *out = {};

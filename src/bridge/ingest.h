@@ -103,6 +103,19 @@ Status ingest_poll(Ingest* ingest, int64_t now_us, PollResult* out) noexcept;
 
 // From now on at most so many messages a batch.
 void ingest_set_batch_rows(Ingest* ingest, int32_t rows) noexcept;
+// Instead of a poll: messages that were put aside before, for one table alone. No position moves.
+// Nothing may be left to commit, and the commit that follows is of these messages.
+struct ReplayedMessage {
+    int32_t partition;
+    int64_t offset;
+    int64_t timestamp_ms;
+    const char* value;
+    int32_t value_size;  // -1: null
+    const char* key;
+    int32_t key_size;  // -1: null
+};
+Status ingest_replay(Ingest* ingest, int32_t table, const ReplayedMessage* messages, int32_t count,
+                     int64_t now_us) noexcept;
 
 enum class Need : uint8_t {
     kNothing,   // the batch is folded

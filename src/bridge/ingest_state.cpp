@@ -61,6 +61,17 @@ void Ingest::put_batch_aside(const char* reason) {
     has_batch = false;
 }
 
+void Ingest::replay(int32_t table, const ReplayedMessage* messages, int32_t count, int64_t now_us) {
+    batch_.clear();
+    for (int32_t i = 0; i < count; i++) {
+        const ReplayedMessage& m = messages[i];
+        batch_.add(m.partition, m.offset, m.timestamp_ms, m.value, m.value_size, m.key, m.key_size);
+    }
+    batch_.finish();
+    has_batch = batch_is_begun_ = count > 0;
+    if (has_batch) pipeline.begin(batch_, now_us, table);
+}
+
 void Ingest::take_events(int64_t now_us) {
     events_.clear();
     lost_.clear();

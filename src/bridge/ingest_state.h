@@ -21,6 +21,8 @@ struct Ingest {
     void put_batch_aside(const char* reason);
     const MessageBatch& batch() const { return batch_; }
     void set_batch_rows(int32_t rows) { batch_rows_ = rows; }
+    // A batch of messages that were put aside, for one table.
+    void replay(int32_t table, const ReplayedMessage* messages, int32_t count, int64_t now_us);
     int64_t position(int32_t partition) const { return reader.position(partition); }
 
     kafka::Reader reader;

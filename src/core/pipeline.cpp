@@ -100,7 +100,8 @@ void Pipeline::advance(int32_t partition, int64_t next_offset) {
 
 // ---- a batch ----
 
-void Pipeline::begin(const MessageBatch& batch, int64_t now_us) {
+void Pipeline::begin(const MessageBatch& batch, int64_t now_us, int32_t only_table) {
+    only_table_ = only_table;
     now_us_ = now_us;
     arena_.reset();
     good_rows_.clear();
@@ -305,25 +306,30 @@ void Pipeline::check_event_times() {
 void Pipeline::begin_tables() {
     phase_ = Phase::kTables;
     index_ = 0;
-    for (Table& table : tables_) {
-        if (table.state) table.batch->begin(rows_, good_rows_, event_times());
+    for (size_t t = 0; t < tables_.size(); t++) {
+        if (takes_part(t)) tables_[t].batch->begin(rows_, good_rows_, event_times());
     }
+}
+
+bool Pipeline::takes_part(size_t table) const {
+    return tables_[table].state != nullptr &&
+           (only_table_ == kAllTables || static_cast<size_t>(only_table_) == table);
 }
 
 bool Pipeline::run_tables() {
     for (; index_ < tables_.size(); index_++) {
-        if (tables_[index_].state && tables_[index_].batch->run(columns_)) return true;
+        if (takes_part(index_) && tables_[index_].batch->run(columns_)) return true;
     }
     return false;
 }
 
 void Pipeline::fold() {
-    for (Table& table : tables_) {
-        if (table.state) table.batch->fold();
+    for (size_t t = 0; t < tables_.size(); t++) {
+        if (takes_part(t)) tables_[t].batch->fold();
     }
     int32_t row = 0;
     for (int32_t m = 0; m < rows_.batch->size();) m = tell_clocks(m, &row);
-    move_positions();
+    if (only_table_ == kAllTables) move_positions();
 }
 
 // Messages of a partition lie together: the clocks hear of the smallest and the largest event time
@@ -346,17 +352,21 @@ int32_t Pipeline::tell_clocks(int32_t message, int32_t* row) {
             last = std::max(last, times->int_at(*row));
         }
     }
-    if (!any_good) {
-        source_.bad_message(partition);
-        return message;
-    }
-    source_.message(partition, last);
+    if (only_table_ == kAllTables) tell_source(partition, any_good, first, last);
     if (last == kNoTime) return message;
-    source_.message(partition, first);
-    for (Table& table : tables_) {
-        if (table.state) table.state->clock().message(partition, last);
+    for (size_t t = 0; t < tables_.size(); t++) {
+        if (takes_part(t)) tables_[t].state->clock().message(partition, last);
     }
     return message;
+}
+
+void Pipeline::tell_source(int32_t partition, bool any_good, int64_t first_us, int64_t last_us) {
+    if (!any_good) {
+        source_.bad_message(partition);
+        return;
+    }
+    source_.message(partition, last_us);
+    if (last_us != kNoTime) source_.message(partition, first_us);
 }
 
 void Pipeline::move_positions() {

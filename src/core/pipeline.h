@@ -59,10 +59,13 @@ class Pipeline {
     const SourceClock& source() const { return source_; }
 
     // ---- a batch ----
-    // The batch is finished and stays as it is until the next begin. None may be at hand.
-    void begin(const MessageBatch& batch, int64_t now_us);
     // Takes the batch in without a look into it: each message becomes a dead letter.
     void put_aside(const MessageBatch& batch, std::string_view reason);
+    static constexpr int32_t kAllTables = -1;
+    // The batch is finished and stays as it is until the next begin. None may be at hand. With
+    // only_table it holds messages that were put aside before: that table takes them in, and no
+    // position moves.
+    void begin(const MessageBatch& batch, int64_t now_us, int32_t only_table = kAllTables);
     // Goes on until something is wanted of PostgreSQL, or the batch is folded.
     PipelineRequest next();
     // Answers to the current request. A row without an answer has NULL.
@@ -115,7 +118,9 @@ class Pipeline {
     void check_not_null();
     void check_event_times();
     void begin_tables();
+    bool takes_part(size_t table) const;
     void fold();
+    void tell_source(int32_t partition, bool any_good, int64_t first_us, int64_t last_us);
     int32_t tell_clocks(int32_t message, int32_t* row);
     void move_positions();
     const Column* event_times() const;
@@ -138,6 +143,7 @@ class Pipeline {
     // The batch at hand.
     MessageRows rows_;
     int64_t now_us_ = 0;
+    int32_t only_table_ = kAllTables;
     Phase phase_ = Phase::kIdle;
     size_t index_ = 0;  // of the column, of the table
     Arena arena_;

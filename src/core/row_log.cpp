@@ -11,6 +11,13 @@ const char* RowLog::copy_value(const MessageRows& rows, int32_t row) {
     return bytes_.copy(rows.value(row)).data();
 }
 
+const char* RowLog::copy_key(const MessageRows& rows, int32_t row) {
+    const Message& message = rows.message(row);
+    if (message.key_size < 0) return nullptr;
+    if (message.key_size == 0) return "";
+    return bytes_.copy(rows.batch->key(rows.message_at(row))).data();
+}
+
 // Rows of one message come one after the other.
 bool RowLog::has_late(const Message& message, int64_t window_start) const {
     for (auto late = late_.rbegin(); late != late_.rend(); ++late) {
@@ -34,7 +41,8 @@ void RowLog::add_dead(const MessageRows& rows, int32_t row, std::string_view rea
     if (!reason.empty()) std::memcpy(text, reason.data(), reason.size());
     text[reason.size()] = '\0';
     dead_.push_back({message.partition, message.offset, message.timestamp_ms, text,
-                     copy_value(rows, row), message.value_size});
+                     copy_value(rows, row), message.value_size, copy_key(rows, row),
+                     message.key_size});
 }
 
 void RowLog::clear() {

@@ -25,6 +25,7 @@ class RowLog {
     size_t memory_bytes() const;
 
   private:
+    const char* copy_key(const MessageRows& rows, int32_t row);
     const char* copy_value(const MessageRows& rows, int32_t row);
     bool has_late(const Message& message, int64_t window_start) const;
 

@@ -231,6 +231,8 @@ struct DeadLetter {
     const char* reason;
     const char* value;  // nullptr: null
     int32_t value_size;
+    const char* key;  // nullptr: null
+    int32_t key_size;
 };
 
 struct TableChanges {

@@ -10,6 +10,7 @@
 #include "pg/event_log.h"
 #include "pg/extension_lock.h"
 #include "pg/progress.h"
+#include "pg/replay.h"
 #include "pg/finding_state.h"
 #include "pg/key_identity.h"
 #include "pg/rule_evaluate.h"
@@ -26,6 +27,7 @@ namespace {
 struct Commit {
     StreamRun* run;
     RunReader* reader;
+    const Replay* replay;   // NULL: what was polled
     MemoryContext context;  // for what outlives the tables' subtransactions
     List* events;           // of Event*
     int64 messages;         // taken in since the last commit
@@ -105,7 +107,10 @@ void write_as_owner(TablePart* part) {
 void write_records(const TablePart* part) {
     const TableChanges* changes = part->changes;
     const RecordSource source = {part->commit->run->stream, part->table->relid,
-                                 part->commit->run->definition->spec.topic};
+                                 part->commit->run->definition->spec.topic,
+                                 relation_array(&part->table->relid, 1)};
+    const Replay* replay = part->commit->replay;
+    if (replay != NULL && replay->table == part->table) replay_done(replay);
     store_checkpoint(part->table->relid, changes);
     store_late_rows(&source, changes->late_rows, changes->late_row_count);
     store_dead_letters(&source, changes->dead_letters, changes->dead_letter_count);
@@ -189,13 +194,43 @@ void commit_table(Commit* commit, RunTable* table) {
     FreeErrorData(error);
 }
 
+// The tables that have passed the messages of this commit. One whose part has failed meets them
+// again.
+Datum tables_past(const Commit* commit) {
+    Oid* relids =
+        static_cast<Oid*>(palloc(sizeof(Oid) * (static_cast<Size>(commit->run->table_count) + 1)));
+    int count = 0;
+    for (int t = 0; t < commit->run->table_count; t++) {
+        const RunTable* table = &commit->run->tables[t];
+        if (table->reader != commit->reader) continue;
+        if (commit->replay == NULL || commit->replay->table == table) {
+            relids[count++] = table->relid;
+        }
+    }
+    return relation_array(relids, count);
+}
+
+bool has_dead_letters(const Commit* commit) {
+    for (int t = 0; t < commit->run->table_count; t++) {
+        const RunTable* table = &commit->run->tables[t];
+        if (table->reader == commit->reader &&
+            bridge::ingest_changes(commit->reader->ingest, table->index)->dead_letter_count > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void write_stream_records(const Commit* commit, const LostRecords* lost) {
-    RecordSource source = {commit->run->stream, InvalidOid, commit->run->definition->spec.topic};
+    RecordSource source = {commit->run->stream, InvalidOid, commit->run->definition->spec.topic,
+                           tables_past(commit)};
     const DeadLetter* letters = NULL;
     int32 count = 0;
     bridge::ingest_dead_letters(commit->reader->ingest, &letters, &count);
     SPI_connect();
     store_dead_letters(&source, letters, count);
+    if (commit->replay != NULL) delete_replayed(commit->replay);
+    if (count > 0 || has_dead_letters(commit)) trim_dead_letters(source.stream);
     for (int t = 0; t < commit->run->table_count && lost->count > 0; t++) {
         if (commit->run->tables[t].reader != commit->reader) continue;
         source.table = commit->run->tables[t].relid;
@@ -266,13 +301,14 @@ void freeze_table(RunTable* table, const char* error) {
     }
 }
 
-bool commit_reader(StreamRun* run, RunReader* reader) {
+bool commit_reader(StreamRun* run, RunReader* reader, const Replay* replay) {
     fold_aggregates(run, reader);
     check(bridge::ingest_prepare_commit(reader->ingest, now_us()));
     const MemoryContext caller = CurrentMemoryContext;
     Commit commit = {};
     commit.run = run;
     commit.reader = reader;
+    commit.replay = replay;
     commit.messages = reader->rows_since_commit;
     commit.bytes = reader->bytes_since_commit;
     for (;;) {

@@ -120,11 +120,11 @@ void check_rule(const RuleStmt* rule) {
 
 // ---- drops ----
 
-void forget(const char* const* statements, int count, Oid relation) {
+void forget(const char* const* statements, int count, Oid relation, int expected) {
     const CatalogArgument argument = argument_oid(REGCLASSOID, relation);
     const bool needs_snapshot = !ActiveSnapshotSet();
     if (needs_snapshot) PushActiveSnapshot(GetTransactionSnapshot());
-    for (int i = 0; i < count; i++) catalog_execute(statements[i], &argument, 1, SPI_OK_DELETE);
+    for (int i = 0; i < count; i++) catalog_execute(statements[i], &argument, 1, expected);
     if (needs_snapshot) PopActiveSnapshot();
 }
 
@@ -143,16 +143,22 @@ void forget_table(Oid relation) {
     const Oid stream = static_cast<Oid>(catalog_select_int(
         "SELECT stream::oid::bigint FROM anomaly.continuous_table WHERE relid = $1", &argument, 1,
         InvalidOid));
-    forget(kStatements, lengthof(kStatements), relation);
+    forget(kStatements, lengthof(kStatements), relation, SPI_OK_DELETE);
+    static const char* const kNotMissed[] = {
+        "UPDATE anomaly.dead_letter SET missed_by = array_remove(missed_by, $1), "
+        "replay_for = array_remove(replay_for, $1) WHERE $1 = ANY (missed_by)"};
+    forget(kNotMissed, lengthof(kNotMissed), relation, SPI_OK_UPDATE);
     if (OidIsValid(stream)) wake_stream_at_commit(stream);
 }
 
 void forget_stream(Oid relation) {
     static const char* const kStatements[] = {
         "DELETE FROM anomaly.dead_letter WHERE stream = $1",
+        "DELETE FROM anomaly.dead_letter_count WHERE stream = $1",
+        "DELETE FROM anomaly.replay_request WHERE stream = $1",
         "DELETE FROM anomaly.stream WHERE stream = $1",
     };
-    forget(kStatements, lengthof(kStatements), relation);
+    forget(kStatements, lengthof(kStatements), relation, SPI_OK_DELETE);
     wake_manager_at_commit();
 }
 

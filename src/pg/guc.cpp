@@ -65,6 +65,9 @@ void define_settings() {
                "Fixes the size of shared memory. Each stream also takes one of "
                "max_worker_processes, and so does each database and the launcher.",
                &settings.max_streams, 64, 1, 10000, PGC_POSTMASTER, 0);
+    define_int("anomaly.dead_letter_limit", "Dead letters kept of each stream, at most.",
+               "The oldest go first. anomaly.stream_status counts all.",
+               &settings.dead_letter_limit, 100000, 0, 100000000, PGC_SIGHUP, 0);
     define_int("anomaly.peek_time_limit", "How long reading a stream waits for a silent broker.",
                "When nothing comes for so long, the statement fails.", &settings.peek_time_limit_ms,
                10000, 1, 3600 * 1000, PGC_USERSET, GUC_UNIT_MS);

@@ -20,6 +20,7 @@ struct Settings {
     int max_streams;
     int peek_time_limit_ms;
     int sink_buffer_kb;
+    int dead_letter_limit;
 };
 extern Settings settings;
 

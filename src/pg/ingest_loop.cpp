@@ -6,6 +6,7 @@
 #include "pg/extension_lock.h"
 #include "pg/group_mirror.h"
 #include "pg/guc.h"
+#include "pg/replay.h"
 #include "pg/rule_outcome.h"
 #include "pg/shmem.h"
 #include "pg/start_mark.h"
@@ -302,6 +303,7 @@ bool work(StreamRun* run, bool* busy) {
         *busy = true;
     }
     if (!keep_within_memory(run)) return false;
+    if (!replay_letters(run, busy)) return false;
     close_empty_readers(run);
     begin_meeting(run);
     if (!end_meeting(run)) return false;

@@ -2,6 +2,7 @@
 #include "pg/progress.h"
 
 #include "pg/call.h"
+#include "pg/guc.h"
 #include "pg/plan.h"
 
 namespace anomaly::pg {
@@ -142,9 +143,21 @@ Plan insert_late_row = {
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     NULL};
 Plan insert_dead_letter = {
-    "INSERT INTO anomaly.dead_letter (stream, relid, topic, kafka_partition, kafka_offset, "
-    "kafka_timestamp, reason, message) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) "
-    "ON CONFLICT DO NOTHING",
+    "INSERT INTO anomaly.dead_letter AS d (stream, relid, topic, kafka_partition, kafka_offset, "
+    "kafka_timestamp, reason, message, message_key, missed_by) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
+    "ON CONFLICT (stream, relid, kafka_partition, kafka_offset) DO UPDATE SET "
+    "reason = excluded.reason, missed_by = coalesce((SELECT "
+    "pg_catalog.array_agg(DISTINCT t) FROM pg_catalog.unnest(d.missed_by || excluded.missed_by) "
+    "AS t), '{}') RETURNING (xmax = 0)",
+    NULL};
+Plan count_dead_letters = {
+    "INSERT INTO anomaly.dead_letter_count AS c (stream, letters) VALUES ($1, $2) "
+    "ON CONFLICT (stream) DO UPDATE SET letters = c.letters + excluded.letters",
+    NULL};
+Plan delete_old_dead_letters = {
+    "DELETE FROM anomaly.dead_letter WHERE stream = $1 AND id <= (SELECT id FROM "
+    "anomaly.dead_letter WHERE stream = $1 ORDER BY id DESC OFFSET $2 LIMIT 1)",
     NULL};
 Plan insert_lost_range = {
     "INSERT INTO anomaly.lost_range (stream, relid, topic, kafka_partition, from_offset, "
@@ -287,7 +300,7 @@ void store_late_rows(const RecordSource* source, const LateRow* rows, int count)
     }
 }
 
-int64 store_dead_letters(const RecordSource* source, const DeadLetter* letters, int count) {
+void store_dead_letters(const RecordSource* source, const DeadLetter* letters, int count) {
     int64 stored = 0;
     for (int i = 0; i < count; i++) {
         const DeadLetter* letter = &letters[i];
@@ -300,11 +313,33 @@ int64 store_dead_letters(const RecordSource* source, const DeadLetter* letters, 
             argument_kafka_time(letter->timestamp_ms),
             argument_text(letter->reason),
             argument_bytes(letter->value, letter->value_size),
+            argument_bytes(letter->key, letter->key_size),
+            {REGCLASSARRAYOID, source->missed_by, false},
         };
-        stored += static_cast<int64>(
-            run_plan(&insert_dead_letter, arguments, lengthof(arguments), SPI_OK_INSERT));
+        run_plan(&insert_dead_letter, arguments, lengthof(arguments), SPI_OK_INSERT_RETURNING);
+        bool is_null = false;
+        if (DatumGetBool(
+                SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null))) {
+            stored++;
+        }
+        SPI_freetuptable(SPI_tuptable);
     }
-    return stored;
+    const CatalogArgument arguments[] = {argument_oid(REGCLASSOID, source->stream),
+                                         argument_int8(stored)};
+    if (stored > 0) run_plan(&count_dead_letters, arguments, lengthof(arguments), SPI_OK_INSERT);
+}
+
+void trim_dead_letters(Oid stream) {
+    const CatalogArgument arguments[] = {argument_oid(REGCLASSOID, stream),
+                                         argument_int8(settings.dead_letter_limit)};
+    run_plan(&delete_old_dead_letters, arguments, lengthof(arguments), SPI_OK_DELETE);
+}
+
+Datum relation_array(const Oid* relations, int count) {
+    Datum* values = static_cast<Datum*>(palloc(sizeof(Datum) * (static_cast<Size>(count) + 1)));
+    for (int i = 0; i < count; i++) values[i] = ObjectIdGetDatum(relations[i]);
+    return PointerGetDatum(
+        construct_array(values, count, REGCLASSOID, sizeof(Oid), true, TYPALIGN_INT));
 }
 
 void store_lost_ranges(const RecordSource* source, const bridge::LostRange* ranges, int count) {

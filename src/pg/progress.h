@@ -12,7 +12,11 @@ struct RecordSource {
     Oid stream;
     Oid table;  // InvalidOid: the stream as a whole
     const char* topic;
+    Datum missed_by;  // dead letters: the tables that passed them, a regclass[]
 };
+
+// A regclass[] of relations.
+Datum relation_array(const Oid* relations, int count);
 
 // Into the current memory context.
 void load_progress(Oid table, TableProgress* progress);
@@ -34,8 +38,10 @@ void store_start(Oid table, const TableProgress* progress);
 
 void store_checkpoint(Oid table, const TableChanges* changes);
 void store_late_rows(const RecordSource* source, const LateRow* rows, int count);
-// Returns how many were new: another reader of the stream may have met the same message before.
-int64 store_dead_letters(const RecordSource* source, const DeadLetter* letters, int count);
+// Another reader of the stream may have met the same message before. Counts those that are new.
+void store_dead_letters(const RecordSource* source, const DeadLetter* letters, int count);
+// Keeps the newest ones of the stream, as many as anomaly.dead_letter_limit says.
+void trim_dead_letters(Oid stream);
 void store_lost_ranges(const RecordSource* source, const bridge::LostRange* ranges, int count);
 
 // Remembers why a table stopped; its position stays.

@@ -6,6 +6,7 @@
 #include "pg/key_identity.h"
 #include "pg/pinned_settings.h"
 #include "pg/progress.h"
+#include "pg/replay.h"
 #include "pg/rule_set.h"
 #include "pg/table_writer.h"
 
@@ -47,6 +48,7 @@ void load_table(StreamRun* run, const SPITupleTable* rows, uint64 row) {
     AtEOXact_GUC(true, nest_level);
     table->failures = DatumGetInt32(value_of(rows, row, 7, &is_null));
     table->close_requested = DatumGetBool(value_of(rows, row, 8, &is_null));
+    table->has_replays = DatumGetBool(value_of(rows, row, 10, &is_null));
     table->writer =
         create_writer(table->relid, table->owner, table->definition, text_or_null(rows, row, 6));
     set_writer_spec(table->writer, table->spec);
@@ -62,7 +64,9 @@ void load_tables(StreamRun* run) {
     SPI_connect();
     const int result = SPI_execute_with_args(
         "SELECT c.relid, c.definition, c.emit, c.allowed_lateness, c.start, c.settings, "
-        "p.failures, c.close_requested, c.retention "
+        "p.failures, c.close_requested, c.retention, "
+        "EXISTS (SELECT FROM anomaly.dead_letter l "
+        "WHERE l.stream = c.stream AND c.relid = ANY (l.replay_for)) "
         "FROM anomaly.continuous_table c JOIN anomaly.table_progress p USING (relid) "
         "WHERE c.stream = $1 ORDER BY c.relid",
         1, const_cast<Oid*>(types), const_cast<Datum*>(values), NULL, false, 0);
@@ -79,6 +83,7 @@ void load_tables(StreamRun* run) {
 
 bool load_run(StreamRun* run) {
     if (get_rel_relkind(run->stream) != RELKIND_FOREIGN_TABLE) return false;
+    take_replay_requests(run->stream);
     load_tables(run);
     if (run->table_count == 0) return false;
     const MemoryContext caller = MemoryContextSwitchTo(run->context);

@@ -27,6 +27,7 @@ struct RunTable {
     int64 needs_bytes;       // failing for want of memory: so much state is to be restored, 0: not
     TableProgress progress;  // as committed; only read when a reader is opened
     bool close_requested;    // anomaly.close_windows was asked for
+    bool has_replays;        // anomaly.replay_dead_letters was asked for
     TableWriter* writer;
     RuleSet* rules;
     int index;                 // in its reader
@@ -91,8 +92,10 @@ bool at_equal_positions(const RunTable* a, const RunTable* b);
 bool resolve_start(StreamRun* run, RunTable* table);
 
 // Commits what the reader has gathered, all tables in one transaction. A table whose part fails is
-// left behind as failing. Returns false if the extension or the stream is gone.
-bool commit_reader(StreamRun* run, RunReader* reader);
+// left behind as failing. `replay`: it is of these dead letters. Returns false if the extension or
+// the stream is gone.
+struct Replay;
+bool commit_reader(StreamRun* run, RunReader* reader, const Replay* replay = NULL);
 
 // Stops the table at its committed position and takes it out of its reader; it is tried again later
 // by a reader of its own. Needs a transaction.

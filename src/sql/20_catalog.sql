@@ -144,8 +144,12 @@ CREATE TABLE anomaly.dead_letter (
     kafka_timestamp  timestamptz,
     reason           text NOT NULL,
     message          bytea,
+    message_key      bytea,
+    missed_by        regclass[] NOT NULL,
+    replay_for       regclass[] NOT NULL DEFAULT '{}',
     recorded_at      timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
+CREATE INDEX dead_letter_age ON anomaly.dead_letter (stream, id);
 CREATE UNIQUE INDEX dead_letter_message ON anomaly.dead_letter
     (stream, relid, kafka_partition, kafka_offset) NULLS NOT DISTINCT;
 COMMENT ON TABLE anomaly.dead_letter IS 'messages that could not be taken in, with the reason';
@@ -158,7 +162,31 @@ COMMENT ON COLUMN anomaly.dead_letter.kafka_offset IS 'Kafka offset';
 COMMENT ON COLUMN anomaly.dead_letter.kafka_timestamp IS 'Kafka''s timestamp of the message';
 COMMENT ON COLUMN anomaly.dead_letter.reason IS 'why, in words';
 COMMENT ON COLUMN anomaly.dead_letter.message IS 'the message as it came, NULL for a null message';
+COMMENT ON COLUMN anomaly.dead_letter.message_key IS 'its key as it came, NULL for none';
+COMMENT ON COLUMN anomaly.dead_letter.missed_by IS 'the continuous tables that have passed it without taking it in';
+COMMENT ON COLUMN anomaly.dead_letter.replay_for IS 'those of them that are to try it again since anomaly.replay_dead_letters was called';
 COMMENT ON COLUMN anomaly.dead_letter.recorded_at IS 'when it was recorded';
+
+CREATE TABLE anomaly.dead_letter_count (
+    stream  regclass PRIMARY KEY,
+    letters bigint NOT NULL
+) WITH (fillfactor = 50);
+COMMENT ON TABLE anomaly.dead_letter_count IS 'rows written to anomaly.dead_letter so far, whether they are still kept or not';
+COMMENT ON COLUMN anomaly.dead_letter_count.stream IS 'the stream';
+COMMENT ON COLUMN anomaly.dead_letter_count.letters IS 'how many';
+
+CREATE TABLE anomaly.replay_request (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    stream       regclass NOT NULL,
+    reason       text NOT NULL,
+    requested_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE anomaly.replay_request IS 'calls of anomaly.replay_dead_letters that the worker has not taken up yet';
+COMMENT ON COLUMN anomaly.replay_request.id IS 'number of the row';
+COMMENT ON COLUMN anomaly.replay_request.stream IS 'the stream';
+COMMENT ON COLUMN anomaly.replay_request.reason IS 'which letters: those whose reason is like this pattern';
+COMMENT ON COLUMN anomaly.replay_request.requested_at IS 'when it was called';
+COMMENT ON SEQUENCE anomaly.replay_request_id_seq IS 'numbers of anomaly.replay_request';
 
 CREATE TABLE anomaly.lost_range (
     id               bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -193,6 +221,9 @@ SELECT pg_catalog.pg_extension_config_dump('anomaly.table_progress', '');
 SELECT pg_catalog.pg_extension_config_dump('anomaly.checkpoint', '');
 SELECT pg_catalog.pg_extension_config_dump('anomaly.late_row', '');
 SELECT pg_catalog.pg_extension_config_dump('anomaly.dead_letter', '');
+SELECT pg_catalog.pg_extension_config_dump('anomaly.dead_letter_count', '');
+SELECT pg_catalog.pg_extension_config_dump('anomaly.replay_request', '');
+SELECT pg_catalog.pg_extension_config_dump('anomaly.replay_request_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('anomaly.lost_range', '');
 SELECT pg_catalog.pg_extension_config_dump('anomaly.continuous_table_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('anomaly.dead_letter_id_seq', '');

@@ -10,6 +10,11 @@ LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'anomaly_close_windows';
 COMMENT ON FUNCTION anomaly.close_windows(regclass) IS 'closes all open windows of a continuous table at once: the end of a replay; the worker does it with its next commit';
 REVOKE ALL ON FUNCTION anomaly.close_windows(regclass) FROM PUBLIC;
 
+CREATE FUNCTION anomaly.replay_dead_letters(stream regclass, reason text DEFAULT '%') RETURNS bigint
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'anomaly_replay_dead_letters';
+COMMENT ON FUNCTION anomaly.replay_dead_letters(regclass, text) IS 'has the worker decode a stream''s dead letters again (those whose reason is like a pattern); what now fits is taken in, exactly once; returns how many are tried';
+REVOKE ALL ON FUNCTION anomaly.replay_dead_letters(regclass, text) FROM PUBLIC;
+
 CREATE FUNCTION anomaly.wait_for_stream(stream regclass, time_limit interval DEFAULT '30 seconds') RETURNS boolean
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'anomaly_wait_for_stream';
 COMMENT ON FUNCTION anomaly.wait_for_stream(regclass, interval) IS 'true once all continuous tables of the stream have committed everything that was in the topic at the call, false at the time limit';

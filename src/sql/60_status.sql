@@ -45,7 +45,8 @@ SELECT s.stream,
        coalesce(w.message_rate, 0) AS message_rate,
        w.lag,
        t.late_rows,
-       (SELECT count(*) FROM anomaly.dead_letter l WHERE l.stream = s.stream) AS dead_letters,
+       coalesce((SELECT n.letters FROM anomaly.dead_letter_count n WHERE n.stream = s.stream), 0) AS dead_letters,
+       (SELECT count(*) FROM anomaly.dead_letter l WHERE l.stream = s.stream) AS dead_letters_kept,
        coalesce(w.last_error, t.last_error) AS last_error,
        coalesce(w.last_error_at, t.last_error_at) AS last_error_at,
        coalesce(w.memory_bytes, 0) AS memory_bytes
@@ -72,7 +73,8 @@ COMMENT ON COLUMN anomaly.stream_status.bytes IS 'their size in bytes';
 COMMENT ON COLUMN anomaly.stream_status.message_rate IS 'messages a second over the last seconds';
 COMMENT ON COLUMN anomaly.stream_status.lag IS 'messages known to lie ahead in all partitions, NULL: not known';
 COMMENT ON COLUMN anomaly.stream_status.late_rows IS 'late rows of all its continuous tables so far';
-COMMENT ON COLUMN anomaly.stream_status.dead_letters IS 'its rows in anomaly.dead_letter';
+COMMENT ON COLUMN anomaly.stream_status.dead_letters IS 'dead letters so far, of the stream and of its tables alone';
+COMMENT ON COLUMN anomaly.stream_status.dead_letters_kept IS 'its rows in anomaly.dead_letter: not those over anomaly.dead_letter_limit, nor those taken in again';
 COMMENT ON COLUMN anomaly.stream_status.last_error IS 'the last error of the worker, or of a table that is failing';
 COMMENT ON COLUMN anomaly.stream_status.last_error_at IS 'and when';
 COMMENT ON COLUMN anomaly.stream_status.memory_bytes IS 'memory of buffers and state in the worker';

@@ -338,7 +338,8 @@ cmp_ok($node->safe_psql('postgres', 'SELECT count(*) FILTER (WHERE NOT good) FRO
     200, 'and enough that is bad');
 
 # ---- looking at it ----
-is($node->safe_psql('postgres', 'SELECT dead_letters = (SELECT count(*) FROM anomaly.dead_letter)'
+is($node->safe_psql('postgres', 'SELECT dead_letters = dead_letters_kept AND dead_letters ='
+          . ' (SELECT count(*) FROM anomaly.dead_letter)'
           . " FROM anomaly.stream_status WHERE stream = 'reading_in'::regclass"),
     't', 'stream_status counts them');
 is($node->safe_psql('postgres',
