@@ -30,4 +30,14 @@ Status topic_ends_result(TopicEnds* ends, bool* done, const PartitionEnds** part
                          int32_t* count) noexcept;
 void topic_ends_close(TopicEnds* ends) noexcept;
 
+struct TopicList;
+
+// Asks for the names of all topics but Kafka's own; the functions are as above.
+Status topic_list_open(const Property* properties, int32_t property_count, int32_t time_limit_ms,
+                       TopicList** out) noexcept;
+int topic_list_fd(const TopicList* list) noexcept;
+Status topic_list_result(TopicList* list, bool* done, const char* const** names,
+                         int32_t* count) noexcept;
+void topic_list_close(TopicList* list) noexcept;
+
 }  // namespace anomaly::bridge

@@ -55,6 +55,18 @@ EndsAnswer ask_ends(rd_kafka_t* client, const std::string& topic, int32_t partit
     return {Answer::kGiven, ends, {}};
 }
 
+TopicNames ask_topics(rd_kafka_t* client, int time_ms) {
+    const rd_kafka_metadata_t* raw = nullptr;
+    const rd_kafka_resp_err_t error = rd_kafka_metadata(client, 1, nullptr, &raw, time_ms);
+    const std::unique_ptr<const rd_kafka_metadata_t, Deleter> metadata(raw);
+    if (error) return {answer_of(error), {}, rd_kafka_err2str(error)};
+    TopicNames out{Answer::kGiven, {}, {}};
+    for (int i = 0; i < metadata->topic_cnt; i++)
+        if (!metadata->topics[i].err) out.names.emplace_back(metadata->topics[i].topic);
+    std::sort(out.names.begin(), out.names.end());
+    return out;
+}
+
 TimesAnswer ask_times(rd_kafka_t* client, const std::string& topic,
                       const std::vector<int32_t>& partitions, int64_t from_ms, int time_ms) {
     const Owned<rd_kafka_topic_partition_list_t> list(

@@ -33,6 +33,13 @@ struct EndsAnswer {
 };
 EndsAnswer ask_ends(rd_kafka_t* client, const std::string& topic, int32_t partition, int time_ms);
 
+struct TopicNames {
+    Answer answer;
+    std::vector<std::string> names;  // ascending
+    std::string text;
+};
+TopicNames ask_topics(rd_kafka_t* client, int time_ms);
+
 struct TimesAnswer {
     Answer answer;
     std::vector<int64_t> offsets;  // for each partition asked about; -1: no such message

@@ -6,6 +6,7 @@
 #include "pg/fdw_scan.h"
 
 #include "pg/fdw_modify.h"
+#include "pg/import.h"
 #include "pg/scan_condition.h"
 
 namespace anomaly::pg {
@@ -172,6 +173,7 @@ ANOMALY_FUNCTION(anomaly_kafka_fdw_handler) {
     routine->GetForeignRelSize = get_size;
     routine->GetForeignPaths = get_paths;
     routine->GetForeignPlan = get_plan;
+    routine->ImportForeignSchema = import_topics;
     set_scan_callbacks(routine);
     set_modify_callbacks(routine);
     PG_RETURN_POINTER(routine);

@@ -113,14 +113,25 @@ void ask_ends(Peek* peek, int64 from_ms) {
     peek->question = NULL;
 }
 
+// A limit on all messages is shared among the partitions that have any.
+int64 newest_of_each(const Peek* peek, const ScanBounds* bounds) {
+    int64 count = 0;
+    for (int32 p = 0; p < peek->partition_count; p++) {
+        if (peek->ends[p].low < peek->ends[p].high) count++;
+    }
+    return Max(bounds->newest / Max(count, 1), 1);
+}
+
 void choose_ranges(Peek* peek, const ScanBounds* bounds) {
     peek->range_count = 0;
+    const int64 newest = newest_of_each(peek, bounds);
     for (int32 p = 0; p < peek->partition_count; p++) {
         const bridge::PartitionEnds* ends = &peek->ends[p];
         if (!scan_has_partition(bounds, ends->partition)) continue;
         int64 from = Max(ends->low, bounds->offset_from);
         if (bounds->from_ms != bridge::kNoTimeAsked) from = Max(from, ends->from);
         const int64 to = Min(ends->high, bounds->offset_to);
+        if (to > newest) from = Max(from, to - newest);
         if (from < to) peek->ranges[peek->range_count++] = {ends->partition, from, to};
     }
 }
@@ -301,6 +312,10 @@ bool peek_next(Peek* peek, Datum* values, bool* nulls) {
         CHECK_FOR_INTERRUPTS();
         if (is_complete(peek) || !fetch_batch(peek)) return false;
     }
+}
+
+bridge::RawMessage peek_message(const Peek* peek) {
+    return bridge::ingest_message(peek->ingest, peek->rows[peek->next_row - 1]);
 }
 
 int64 peek_bad_count(const Peek* peek) {

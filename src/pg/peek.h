@@ -3,6 +3,7 @@
 // deleted.
 #pragma once
 
+#include "bridge/ingest.h"
 #include "pg/pg.h"
 #include "pg/scan_condition.h"
 #include "pg/stream.h"
@@ -21,6 +22,9 @@ void peek_restart(Peek* peek, const ScanBounds* bounds);
 // Fills the used columns of the next good message (the others are NULL), in the current memory
 // context; false: there are no more.
 bool peek_next(Peek* peek, Datum* values, bool* nulls);
+
+// The message of the row that was given last, until the next one is wanted.
+bridge::RawMessage peek_message(const Peek* peek);
 
 // Messages so far that are bad for the stream and were passed over.
 int64 peek_bad_count(const Peek* peek);

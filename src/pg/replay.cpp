@@ -141,6 +141,22 @@ void delete_replayed(const Replay* replay) {
     run_plan(&delete_letters, &argument, 1, SPI_OK_DELETE);
 }
 
+namespace {
+
+// They would be decoded as if they had had none.
+void refuse_headers(Oid stream) {
+    const StreamSpec* spec = &load_stream(stream, NULL)->spec;
+    for (int32 c = 0; c < spec->column_count; c++) {
+        if (spec->columns[c].source != Source::kHeaders) continue;
+        ereport(ERROR,
+                (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                 errmsg("dead letters of stream \"%s\" cannot be replayed", get_rel_name(stream)),
+                 errdetail("It has a column of headers, which are not kept.")));
+    }
+}
+
+}  // namespace
+
 ANOMALY_FUNCTION(anomaly_replay_dead_letters) {
     const Oid stream = PG_GETARG_OID(0);
     require_shmem();
@@ -148,6 +164,7 @@ ANOMALY_FUNCTION(anomaly_replay_dead_letters) {
     if (!owns_object(RelationRelationId, stream)) {
         aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FOREIGN_TABLE, get_rel_name(stream));
     }
+    refuse_headers(stream);
     const CatalogArgument arguments[] = {argument_oid(REGCLASSOID, stream),
                                          {TEXTOID, PG_GETARG_DATUM(1), false}};
     catalog_execute("INSERT INTO anomaly.replay_request (stream, reason) VALUES ($1, $2)",

@@ -200,7 +200,7 @@ bool match_scan_condition(PlannerInfo* root, Oid stream, Index varno, Expr* clau
 }
 
 ScanBounds unbounded_scan() {
-    return {0, PG_INT64_MAX, NULL, 0, PG_INT64_MAX, bridge::kNoTimeAsked, false};
+    return {0, PG_INT64_MAX, NULL, 0, PG_INT64_MAX, bridge::kNoTimeAsked, false, PG_INT64_MAX};
 }
 
 void narrow_scan(ScanBounds* bounds, const ScanCondition* condition, Datum value, bool is_null) {

@@ -29,6 +29,7 @@ struct ScanBounds {
     int64 offset_to;
     int64 from_ms;  // first timestamp wanted, since 1970; bridge::kNoTimeAsked
     bool nothing;   // no message can fulfil them
+    int64 newest;   // at most so many messages, of the end of each partition
 };
 
 ScanBounds unbounded_scan();
