@@ -284,10 +284,14 @@ void finish(Commit* commit) {
 }  // namespace
 
 void freeze_table(RunTable* table, const char* error) {
-    constexpr int64 kFirstRetryUs = 200000;
-    constexpr int64 kLastRetryUs = 60000000;
     bridge::ingest_remove_table(table->reader->ingest, table->index);
     table->reader = NULL;
+    fail_table(table, error);
+}
+
+void fail_table(RunTable* table, const char* error) {
+    constexpr int64 kFirstRetryUs = 200000;
+    constexpr int64 kLastRetryUs = 60000000;
     const int shift = Min(table->failures, 10);
     table->failures++;
     table->retry_at_us = now_us() + Min(kFirstRetryUs << shift, kLastRetryUs);

@@ -186,6 +186,10 @@ bool retry_tables(StreamRun* run) {
     for (int t = 0; t < run->table_count; t++) {
         RunTable* table = &run->tables[t];
         if (table->reader != NULL || table->retry_at_us > now_us()) continue;
+        if (!table->is_loaded) {
+            if (!retry_load(run, table)) return false;
+            continue;
+        }
         if (!has_memory_for(run, table)) {
             table->retry_at_us = now_us() + kMemoryRetryUs;
             continue;
@@ -213,10 +217,10 @@ bool open_readers(StreamRun* run) {
     RunTable** group = static_cast<RunTable**>(
         MemoryContextAlloc(run->context, sizeof(RunTable*) * static_cast<Size>(run->table_count)));
     for (int t = 0; t < run->table_count; t++) {
-        if (run->tables[t].reader != NULL) continue;
+        if (run->tables[t].reader != NULL || !run->tables[t].is_loaded) continue;
         int count = 0;
         for (int u = t; u < run->table_count; u++) {
-            if (run->tables[u].reader == NULL &&
+            if (run->tables[u].reader == NULL && run->tables[u].is_loaded &&
                 at_equal_positions(&run->tables[t], &run->tables[u])) {
                 group[count++] = &run->tables[u];
             }
@@ -243,7 +247,7 @@ void publish_run(const StreamRun* run) {
 int64 figures_due_us(const StreamRun* run) {
     int64 due = PG_INT64_MAX;
     for (int t = 0; t < run->table_count; t++) {
-        due = Min(due, run->tables[t].rules->figures_due_us);
+        if (run->tables[t].is_loaded) due = Min(due, run->tables[t].rules->figures_due_us);
     }
     return due;
 }
@@ -252,7 +256,9 @@ int64 figures_due_us(const StreamRun* run) {
 bool store_figures(StreamRun* run) {
     if (!begin_extension_transaction()) return false;
     SPI_connect();
-    for (int t = 0; t < run->table_count; t++) store_quiet_figures(run->tables[t].rules);
+    for (int t = 0; t < run->table_count; t++) {
+        if (run->tables[t].is_loaded) store_quiet_figures(run->tables[t].rules);
+    }
     SPI_finish();
     end_extension_transaction();
     return true;

@@ -167,6 +167,7 @@ Plan update_failure = {
     "UPDATE anomaly.table_progress SET failures = failures + 1, last_error = $2, "
     "last_error_at = pg_catalog.clock_timestamp() WHERE relid = $1",
     NULL};
+Plan end_failure = {"UPDATE anomaly.table_progress SET failures = 0 WHERE relid = $1", NULL};
 Plan update_start = {
     "UPDATE anomaly.table_progress SET partitions = $2, next_offsets = $3, last_offsets = $4, "
     "last_hashes = $5, max_event_times = $6 WHERE relid = $1",
@@ -360,6 +361,11 @@ void store_lost_ranges(const RecordSource* source, const bridge::LostRange* rang
 void store_failure(Oid table, const char* error) {
     const CatalogArgument arguments[] = {argument_oid(REGCLASSOID, table), argument_text(error)};
     run_plan(&update_failure, arguments, lengthof(arguments), SPI_OK_UPDATE);
+}
+
+void clear_failure(Oid table) {
+    const CatalogArgument argument = argument_oid(REGCLASSOID, table);
+    run_plan(&end_failure, &argument, 1, SPI_OK_UPDATE);
 }
 
 }  // namespace anomaly::pg

@@ -46,5 +46,7 @@ void store_lost_ranges(const RecordSource* source, const bridge::LostRange* rang
 
 // Remembers why a table stopped; its position stays.
 void store_failure(Oid table, const char* error);
+// It can go on, though it has taken in nothing yet.
+void clear_failure(Oid table);
 
 }  // namespace anomaly::pg

@@ -125,13 +125,25 @@ void load_field(const Relation relation, Form_pg_attribute attribute, const Stre
     spec->path_count = 1;
 }
 
+// The functions that fold constants are the stream's owner's affair.
+Node* fold_as_owner(const Relation relation, Node* expr) {
+    Oid user;
+    int context;
+    GetUserIdAndSecContext(&user, &context);
+    SetUserIdAndSecContext(relation->rd_rel->relowner,
+                           context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+    Node* folded = eval_const_expressions(NULL, expr);
+    SetUserIdAndSecContext(user, context);
+    return folded;
+}
+
 void load_generated(const Relation relation, Form_pg_attribute attribute, Columns* columns) {
     const int c = attribute->attnum - 1;
     Node* expr = build_column_default(relation, attribute->attnum);
     if (expr == NULL) column_error(relation, attribute, "has lost its generation expression");
     columns->specs[c].source = Source::kGenerated;
     columns->generated[c] = expr;
-    compile_expr(eval_const_expressions(NULL, expr), 1, &columns->specs[c].generated);
+    compile_expr(fold_as_owner(relation, expr), 1, &columns->specs[c].generated);
     // It may fail, and then the message is bad: it is always computed.
     columns->used[c] = true;
     Bitmapset* attributes = NULL;

@@ -3,8 +3,6 @@
 #include "pg/stream_run.h"
 
 #include "pg/catalog.h"
-#include "pg/key_identity.h"
-#include "pg/pinned_settings.h"
 #include "pg/progress.h"
 #include "pg/replay.h"
 #include "pg/rule_set.h"
@@ -37,22 +35,20 @@ void load_table(StreamRun* run, const SPITupleTable* rows, uint64 row) {
     table->emit_on_close = strcmp(text_or_null(rows, row, 3), "close") == 0;
     table->start = text_or_null(rows, row, 5);
     table->settings = text_or_null(rows, row, 6);
-    const int nest_level = apply_settings(table->settings);
-    table->definition = parse_definition(text_or_null(rows, row, 2));
-    TableTerms terms = {table->emit_on_close, interval_us(value_of(rows, row, 4, &is_null)),
-                        kForEver};
+    table->text = text_or_null(rows, row, 2);
+    table->terms = {table->emit_on_close, interval_us(value_of(rows, row, 4, &is_null)), kForEver};
     const Datum retention = value_of(rows, row, 9, &is_null);
-    if (!is_null) terms.retention_us = interval_us(retention);
-    table->spec = make_table_spec(table->definition, table->relid, terms);
-    table->identities = make_key_identities(table->definition);
-    AtEOXact_GUC(true, nest_level);
+    if (!is_null) table->terms.retention_us = interval_us(retention);
     table->failures = DatumGetInt32(value_of(rows, row, 7, &is_null));
     table->close_requested = DatumGetBool(value_of(rows, row, 8, &is_null));
     table->has_replays = DatumGetBool(value_of(rows, row, 10, &is_null));
-    table->writer =
-        create_writer(table->relid, table->owner, table->definition, text_or_null(rows, row, 6));
-    set_writer_spec(table->writer, table->spec);
-    table->rules = load_rules(table->relid, table->definition);
+    table->is_loaded = load_definition(run, table);
+    if (table->is_loaded) {
+        table->writer =
+            create_writer(table->relid, table->owner, table->definition, table->settings);
+        set_writer_spec(table->writer, table->spec);
+        table->rules = load_rules(table->relid, table->definition);
+    }
     load_progress(table->relid, &table->progress);
     MemoryContextSwitchTo(spi_context);
     run->table_count++;
@@ -90,7 +86,9 @@ bool load_run(StreamRun* run) {
     bool* used = static_cast<bool*>(palloc0(sizeof(bool) * MaxHeapAttributeNumber));
     run->readers =
         static_cast<RunReader**>(palloc0(sizeof(RunReader*) * static_cast<Size>(run->table_count)));
-    for (int t = 0; t < run->table_count; t++) mark_used_columns(run->tables[t].definition, used);
+    for (int t = 0; t < run->table_count; t++) {
+        if (run->tables[t].is_loaded) mark_used_columns(run->tables[t].definition, used);
+    }
     // Behind whoever is changing the server or a mapping just now.
     LockDatabaseObject(ForeignServerRelationId, GetForeignServerIdByRelId(run->stream), 0,
                        AccessShareLock);

@@ -16,8 +16,11 @@ struct RuleSet;
 struct RunTable {
     Oid relid;
     Oid owner;
-    TableDefinition* definition;
+    const char* text;      // its SELECT
     const char* settings;  // in force when it was created, as json
+    TableTerms terms;
+    bool is_loaded;               // false: the definition raises an error; no more is known of it
+    TableDefinition* definition;  // and spec, identities, writer, rules: where it is loaded
     TableSpec* spec;
     struct KeyIdentity** identities;  // one per key, NULL: core compares it
     bool emit_on_close;
@@ -74,6 +77,13 @@ struct StreamRun {
 // run->context. False: there is nothing to do (no table, or no such stream).
 bool load_run(StreamRun* run);
 
+// The definition and all that is made of it. Needs a transaction. False: it raises an error, which
+// is remembered; the table is failing.
+bool load_definition(const StreamRun* run, RunTable* table);
+// Tries that again for a table that is not loaded: if it succeeds, the run is to be loaded again.
+// Needs no transaction. False: the extension is gone.
+bool retry_load(StreamRun* run, RunTable* table);
+
 // Opens a reader for these tables (all at equal positions), restores their state from the
 // checkpoint log and begins to read. Needs no transaction. False: the extension is gone.
 bool open_reader(StreamRun* run, RunTable** tables, int count);
@@ -100,6 +110,8 @@ bool commit_reader(StreamRun* run, RunReader* reader, const Replay* replay = NUL
 // Stops the table at its committed position and takes it out of its reader; it is tried again later
 // by a reader of its own. Needs a transaction.
 void freeze_table(RunTable* table, const char* error);
+// The same for one that is in no reader.
+void fail_table(RunTable* table, const char* error);
 
 // Keeps the state of the tables within anomaly.stream_memory: commits what closes windows, then
 // stops the table that takes most. Needs no transaction. False: the extension is gone.
