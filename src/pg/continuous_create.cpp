@@ -302,7 +302,7 @@ void create_continuous_table(const IntoClause* into, Query* query, bool if_not_e
     const Oid table = make_table(definition, into, storage, query_string);
     if (options.retention != NULL) make_window_index(definition, into, table, query_string);
     const Oid guard = make_guard(table, query_string);
-    record_dependencies(table, guard, definition);
+    record_dependencies(table, guard, definition->query);
     write_catalog(table, definition, &options, text, into->skipData);
     wake_stream_at_commit(definition->stream);
     if (completion != NULL) SetQueryCompletion(completion, CMDTAG_CREATE_TABLE_AS, 0);

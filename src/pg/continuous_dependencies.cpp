@@ -66,11 +66,10 @@ Oid find_key_index(Oid table) {
 
 }  // namespace
 
-void record_dependencies(Oid table, Oid guard, const TableDefinition* definition) {
+void record_dependencies(Oid table, Oid guard, Query* query) {
     ObjectAddress myself;
     ObjectAddressSet(myself, TriggerRelationId, guard);
-    recordDependencyOnExpr(&myself, reinterpret_cast<Node*>(definition->query), NIL,
-                           DEPENDENCY_NORMAL);
+    recordDependencyOnExpr(&myself, reinterpret_cast<Node*>(query), NIL, DEPENDENCY_NORMAL);
     const Oid key_index = find_key_index(table);
     if (!OidIsValid(key_index)) return;
     ObjectAddress key;
@@ -85,7 +84,7 @@ void rebuild_dependencies() {
         const Entry* entry = static_cast<const Entry*>(lfirst(cell));
         const int nest_level = apply_settings(entry->settings);
         record_dependencies(entry->relid, get_trigger_oid(entry->relid, kGuardTriggerName, false),
-                            parse_definition(entry->definition));
+                            parse_query(entry->definition));
         AtEOXact_GUC(true, nest_level);
     }
 }

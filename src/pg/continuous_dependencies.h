@@ -8,7 +8,8 @@
 
 namespace anomaly::pg {
 
-void record_dependencies(Oid table, Oid guard, const TableDefinition* definition);
+// query: the table's, analyzed.
+void record_dependencies(Oid table, Oid guard, Query* query);
 
 // pg_dump does not carry dependencies of this kind: records those that are missing, of all
 // continuous tables of the database.
