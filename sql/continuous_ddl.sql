@@ -57,7 +57,7 @@ CREATE TABLE t WITH (anomaly.continuous) AS SELECT i.host FROM ddl_in i, ddl_pla
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT i.host FROM ddl_in i JOIN ddl_plain p USING (host);
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT i.host FROM ddl_in i LEFT JOIN ddl_plain p USING (host);
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT i.host FROM ddl_in i, ddl_other o;
-CREATE TABLE t WITH (anomaly.continuous) AS SELECT host FROM (SELECT host FROM ddl_in) s;
+CREATE TABLE t WITH (anomaly.continuous) AS SELECT host FROM (SELECT host FROM ddl_in LIMIT 5) s;
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT host FROM ddl_in WHERE host IN (SELECT host FROM ddl_plain);
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT (SELECT 1) AS one FROM ddl_in;
 CREATE TABLE t WITH (anomaly.continuous) AS WITH s AS (SELECT host FROM ddl_in) SELECT host FROM s;

@@ -32,5 +32,17 @@ FROM explain_values WHERE t NOT LIKE '_b' AND i BETWEEN 1 AND 5;
 SELECT regexp_replace(line, '.*\(', '(') AS judged, count(*)
 FROM regexp_split_to_table(anomaly.explain('explained_values'), '\n') line WHERE line LIKE '%(%' GROUP BY 1 ORDER BY 1;
 DROP TABLE explained_values;
+-- Sub-selects that choose, name and filter are read as if they were written in place.
+CREATE TABLE explained_sub WITH (anomaly.continuous) AS
+SELECT v.host, window_end, count(*) AS n
+FROM (SELECT lower(i.hostname) AS host, i.at, i.usage FROM
+        (SELECT hostname, time_ltz AS at, usage FROM explain_in WHERE usage > 10) i WHERE i.usage < 90) v,
+     tumble(v.at, interval '1 minute') w
+WHERE v.host <> 'x' GROUP BY v.host, window_end;
+SELECT anomaly.explain('explained_sub');
+SELECT definition FROM anomaly.continuous_table WHERE relid = 'explained_sub'::regclass;
+CREATE TABLE explained_refused WITH (anomaly.continuous) AS
+SELECT host FROM (SELECT hostname AS host FROM explain_in GROUP BY hostname) v;
+DROP TABLE explained_sub;
 SET client_min_messages = warning;
 DROP EXTENSION anomaly CASCADE;

@@ -3,6 +3,7 @@
 #include "pg/definition.h"
 
 #include "pg/compile.h"
+#include "pg/pull_up.h"
 #include "pg/stream.h"
 #include "pg/window_functions.h"
 #include "pg/zone_spec.h"
@@ -355,14 +356,16 @@ bool has_parameters(Node* node, void* opaque) {
 }  // namespace
 
 TableDefinition* analyze_definition(Query* query) {
+    Query* original = static_cast<Query*>(copyObjectImpl(query));
     flatten_group_entries(query);
+    pull_up_subselects(query);
     check_clauses(query);
     refuse(query_tree_walker(query, has_parameters, NULL, 0), "parameters",
            "Write the values as constants.");
     const Source source = analyze_from(query);
     check_expressions(query);
     TableDefinition* definition = static_cast<TableDefinition*>(palloc0(sizeof(TableDefinition)));
-    definition->query = query;
+    definition->query = original;
     definition->stream = source.stream;
     definition->stream_varno = source.stream_varno;
     definition->where = reinterpret_cast<Expr*>(query->jointree->quals);

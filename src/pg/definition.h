@@ -64,7 +64,8 @@ inline int window_output(const TableDefinition* definition) {
 }
 
 // Takes an analyzed SELECT apart; raises an error with the reason and a way out for what cannot be
-// maintained. Everything lives in the current memory context; the query is kept, not copied.
+// maintained. Everything lives in the current memory context; the query is changed, and kept as it
+// was.
 TableDefinition* analyze_definition(Query* query);
 
 // Parses the stored text of a definition, under the settings in force; the second takes it apart.

@@ -253,6 +253,20 @@ inline void flatten_group_entries([[maybe_unused]] Query* query) {
 #endif
 }
 
+// Replaces the columns of a range table entry by expressions, all through the query. 18 asks for
+// the relation that RETURNING is about.
+inline void replace_columns(Query* query, int rtindex, RangeTblEntry* entry, List* targets) {
+    Node* node = reinterpret_cast<Node*>(query);
+#if PG_VERSION_NUM >= 180000
+    node = ReplaceVarsFromTargetList(node, rtindex, 0, entry, targets, 0, REPLACEVARS_REPORT_ERROR,
+                                     0, &query->hasSubLinks);
+#else
+    node = ReplaceVarsFromTargetList(node, rtindex, 0, entry, targets, REPLACEVARS_REPORT_ERROR, 0,
+                                     &query->hasSubLinks);
+#endif
+    *query = *castNode(Query, node);
+}
+
 // 17 added the restrictions, 18 the number of disabled nodes.
 inline ForeignPath* create_stream_path(PlannerInfo* root, RelOptInfo* relation, double rows,
                                        Cost startup, Cost total, Relids required_outer) {

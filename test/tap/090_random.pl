@@ -101,7 +101,8 @@ sub create_tables
     my $sql = join(";\n", map {
         my $with = join(', ', 'anomaly.continuous', @{ $_->{options} });
         'SELECT ' . quoted($_->{name}) . " || ' ' || e FROM attempt("
-          . quoted("CREATE TABLE $_->{name} WITH ($with) AS " . select_from($_, $stream->{name}))
+          . quoted("CREATE TABLE $_->{name} WITH ($with) AS "
+              . select_from($_, pick($stream->{name}, "(SELECT * FROM $stream->{name}) s")))
               . ') e WHERE e IS NOT NULL'
     } @queries);
     my %refused = map { /^(\S+) (.*)/ ? ($1, $2) : () } split /\n/, $node->safe_psql('postgres',
