@@ -5,8 +5,10 @@
 
 #include "pg/call.h"
 #include "pg/contain.h"
+#include "pg/extension_lock.h"
 #include "pg/kept_aggregate.h"
 #include "pg/pinned_settings.h"
+#include "pg/subtransaction.h"
 
 namespace anomaly::pg {
 
@@ -80,32 +82,58 @@ bool find_pending(Fold* fold) {
     return fold->slot_count > 0;
 }
 
+void fold_as_pinned(void* opaque) {
+    Fold* fold = static_cast<Fold*>(opaque);
+    const int nest_level = apply_settings(fold->table->settings);
+    fold_aggregate(fold);
+    AtEOXact_GUC(true, nest_level);
+}
+
+// Why a table cannot be folded, NULL: it is. Begins a transaction when there is something to do.
+char* fold_table(const StreamRun* run, const RunTable* table, bool* began) {
+    for (int a = 0; a < table->definition->aggregate_count; a++) {
+        if (table->definition->aggregate_plans[a].kind != AggregateKind::kFolded) continue;
+        Fold fold = {table->reader->ingest, table, a, NULL, 0, 0, false, NULL};
+        if (!find_pending(&fold)) continue;
+        if (!*began) {
+            StartTransactionCommand();
+            PushActiveSnapshot(GetTransactionSnapshot());
+            *began = true;
+        }
+        const ErrorData* error = run_in_subtransaction(fold_as_pinned, &fold, Containment::kTable);
+        if (error != NULL) return MemoryContextStrdup(run->context, error->message);
+    }
+    return NULL;
+}
+
+// False: the extension is gone.
+bool freeze_unfolded(RunTable* table, char* error) {
+    const MemoryContext caller = CurrentMemoryContext;
+    if (!begin_extension_transaction()) return false;
+    freeze_table(table, error);
+    end_extension_transaction();
+    MemoryContextSwitchTo(caller);
+    pfree(error);
+    return true;
+}
+
 }  // namespace
 
-void fold_aggregates(StreamRun* run, RunReader* reader) {
+bool fold_aggregates(StreamRun* run, RunReader* reader) {
     const MemoryContext caller = CurrentMemoryContext;
-    bool began = false;
     for (int t = 0; t < run->table_count; t++) {
-        const RunTable* table = &run->tables[t];
+        RunTable* table = &run->tables[t];
         if (table->reader != reader) continue;
-        for (int a = 0; a < table->definition->aggregate_count; a++) {
-            if (table->definition->aggregate_plans[a].kind != AggregateKind::kFolded) continue;
-            Fold fold = {reader->ingest, table, a, NULL, 0, 0, false, NULL};
-            if (!find_pending(&fold)) continue;
-            if (!began) {
-                StartTransactionCommand();
-                PushActiveSnapshot(GetTransactionSnapshot());
-                began = true;
-            }
-            const int nest_level = apply_settings(table->settings);
-            fold_aggregate(&fold);
-            AtEOXact_GUC(true, nest_level);
+        bool began = false;
+        char* error = fold_table(run, table, &began);
+        if (began) {
+            PopActiveSnapshot();
+            CommitTransactionCommand();
+            MemoryContextSwitchTo(caller);
         }
+        if (error != NULL && !freeze_unfolded(table, error)) return false;
     }
-    if (!began) return;
-    PopActiveSnapshot();
-    CommitTransactionCommand();
-    MemoryContextSwitchTo(caller);
+    return true;
 }
 
 }  // namespace anomaly::pg

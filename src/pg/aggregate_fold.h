@@ -7,7 +7,8 @@
 namespace anomaly::pg {
 
 // To be called before ingest_prepare_commit, outside of a transaction. A transition that raises an
-// error leaves its group without a result, not the table without its commit.
-void fold_aggregates(StreamRun* run, RunReader* reader);
+// error leaves its group without a result, not the table without its commit; where the aggregate
+// cannot be called at all, the table fails. False: the extension is gone.
+bool fold_aggregates(StreamRun* run, RunReader* reader);
 
 }  // namespace anomaly::pg

@@ -306,7 +306,7 @@ void fail_table(RunTable* table, const char* error) {
 }
 
 bool commit_reader(StreamRun* run, RunReader* reader, const Replay* replay) {
-    fold_aggregates(run, reader);
+    if (!fold_aggregates(run, reader)) return false;
     check(bridge::ingest_prepare_commit(reader->ingest, now_us()));
     const MemoryContext caller = CurrentMemoryContext;
     Commit commit = {};

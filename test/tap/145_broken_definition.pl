@@ -99,9 +99,14 @@ breaks('calls', 'REVOKE EXECUTE ON FUNCTION twice(int) FROM maker',
     qr/^permission denied for function twice$/, 'GRANT EXECUTE ON FUNCTION twice(int) TO maker');
 
 # In the middle of the work, too.
+my $worker = $node->safe_psql('postgres', $pid);
 $node->safe_psql('postgres', 'REVOKE EXECUTE ON FUNCTION add(int) FROM maker');
 is_failing('adds', qr/^permission denied for aggregate add$/,
     'GRANT EXECUTE ON FUNCTION add(int) TO maker');
+is($node->safe_psql('postgres', $pid), $worker, 'without another start of the worker');
+$node->safe_psql('postgres', 'REVOKE EXECUTE ON FUNCTION twice(int) FROM maker');
+is_failing('calls', qr/^permission denied for function twice$/,
+    'GRANT EXECUTE ON FUNCTION twice(int) TO maker');
 
 send_readings();
 wait_for_messages($node, $_, $sent) for sort keys %definition;
