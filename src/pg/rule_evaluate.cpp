@@ -4,6 +4,7 @@
 #include "pg/finding_receiver.h"
 #include "pg/guc.h"
 #include "pg/rule_limit.h"
+#include "pg/rule_parameters.h"
 #include "pg/subtransaction.h"
 
 namespace anomaly::pg {
@@ -156,31 +157,6 @@ void evaluate_rule(Round* round, Rule* rule) {
     if (error != NULL) rule->is_alone = true;
 }
 
-Tuplestorestate* register_parameters(Rule* const* rules, int count) {
-    TupleDesc row = CreateTemplateTupleDesc(2);
-    TupleDescInitEntry(row, 1, kNumberColumn, INT4OID, -1, 0);
-    TupleDescInitEntry(row, 2, kParametersColumn, JSONBOID, -1, 0);
-    Tuplestorestate* store = tuplestore_begin_heap(false, false, work_mem);
-    for (int i = 0; i < count; i++) {
-        Datum values[] = {Int32GetDatum(i), rules[i]->call.parameters_value};
-        bool nulls[] = {false, false};
-        tuplestore_putvalues(store, row, values, nulls);
-    }
-    EphemeralNamedRelation relation =
-        static_cast<EphemeralNamedRelation>(palloc0(sizeof(EphemeralNamedRelationData)));
-    relation->md.name = pstrdup(kParametersName);
-    relation->md.reliddesc = InvalidOid;
-    relation->md.tupdesc = row;
-    relation->md.enrtype = ENR_NAMED_TUPLESTORE;
-    relation->md.enrtuples = count;
-    relation->reldata = store;
-    const int result = SPI_register_relation(relation);
-    if (result != SPI_OK_REL_REGISTER) {
-        elog(ERROR, "cannot register %s: %s", kParametersName, SPI_result_code_string(result));
-    }
-    return store;
-}
-
 // Those of a group that are well, by one query. If that fails, nobody knows through whom: each is
 // evaluated by itself then.
 void evaluate_group(Round* round, RuleGroup* group) {
@@ -192,11 +168,10 @@ void evaluate_group(Round* round, RuleGroup* group) {
     }
     if (count > 1) {
         const TimestampTz start = GetCurrentTimestamp();
-        Tuplestorestate* parameters = register_parameters(rules, count);
+        register_parameters(round->set, group, rules, count);
         rules[0]->elapsed_us = Max(GetCurrentTimestamp() - start, 0);
         const char* error = run_query(round, rules, count, &group->plan);
         SPI_unregister_relation(kParametersName);
-        tuplestore_end(parameters);
         for (int i = 0; i < count && error == NULL; i++) rules[i]->result = RuleResult::kDone;
     }
     pfree(rules);

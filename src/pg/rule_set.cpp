@@ -49,7 +49,7 @@ void make_groups(RuleSet* set) {
     for (int first = 0; first < set->count;) {
         int end = first + 1;
         while (end < set->count && may_share(&set->rules[first], &set->rules[end])) end++;
-        if (end - first > 1) set->groups[set->group_count++] = {first, end - first, {}};
+        if (end - first > 1) set->groups[set->group_count++] = {first, end - first, {}, {}};
         first = end;
     }
 }

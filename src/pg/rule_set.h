@@ -45,11 +45,21 @@ struct Rule {
     char* error;          // kFailed
 };
 
+// The parameters of the rules of a group that share its query, as the relation that it reads.
+struct SharedParameters {
+    MemoryContext context;  // NULL: not made
+    Rule** rules;
+    int count;
+    int runs;
+    EphemeralNamedRelation relation;
+};
+
 // Rules of one function that differ in name and parameters alone: one query for all.
 struct RuleGroup {
     int first;
     int count;
     RulePlan plan;
+    SharedParameters parameters;
 };
 
 // Rows that rules of this commit have to look at.
