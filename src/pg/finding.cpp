@@ -6,6 +6,7 @@
 #include "pg/finding_trigger.h"
 #include "pg/guc.h"
 #include "pg/plan.h"
+#include "pg/rule_gap.h"
 
 namespace anomaly::pg {
 
@@ -108,6 +109,7 @@ bool remove_old_findings() {
     const int seconds = Max(settings.finding_retention_s, settings.event_retention_s);
     const CatalogArgument range[] = {{FLOAT8OID, Float8GetDatum(seconds), false},
                                      argument_int8(kRemovedAtOnce)};
+    remove_old_gaps(seconds);
     const uint64 removed = run_plan(&remove_old, range, lengthof(range), SPI_OK_DELETE);
     SPI_finish();
     end_extension_transaction();

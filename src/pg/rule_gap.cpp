@@ -36,6 +36,12 @@ Plan insert_gap = {
     "INSERT INTO anomaly.rule_gap (rule, since, table_name, commits, rows, reason) "
     "VALUES ($1, clock_timestamp(), $2, 1, 0, $3)",
     NULL};
+// Not what lasts, unless its rule is gone or another of the same name.
+Plan remove_old = {
+    "DELETE FROM anomaly.rule_gap g WHERE coalesce(g.until, g.since) < "
+    "now() - make_interval(secs => $1) AND (g.until IS NOT NULL OR NOT EXISTS "
+    "(SELECT FROM anomaly.rule r WHERE r.name = g.rule AND r.created_at <= g.since))",
+    NULL};
 
 // As many failures as rule_outcome tells of.
 constexpr int kCommitsToTell = 5;
@@ -114,6 +120,11 @@ void open_gap(const char* rule, const char* table_name, const char* reason) {
     const CatalogArgument arguments[] = {argument_text(rule), argument_text(table_name),
                                          argument_text(reason)};
     run_plan(&insert_gap, arguments, lengthof(arguments), SPI_OK_INSERT);
+}
+
+void remove_old_gaps(int retention_s) {
+    const CatalogArgument age = {FLOAT8OID, Float8GetDatum(retention_s), false};
+    run_plan(&remove_old, &age, 1, SPI_OK_DELETE);
 }
 
 }  // namespace anomaly::pg

@@ -14,4 +14,7 @@ void store_gaps(RuleSet* set, MemoryContext target, List** events);
 // A rule that is disabled for what it did.
 void open_gap(const char* rule, const char* table_name, const char* reason);
 
+// Those that are over, after as long as findings are kept. Needs SPI_connect.
+void remove_old_gaps(int retention_s);
+
 }  // namespace anomaly::pg

@@ -149,6 +149,12 @@ $client->close;
 
 sql(q{UPDATE anomaly.finding_log SET found_at = found_at - interval '2 years'
     WHERE rule IN ('total', 'some', 'patient')});
+# What was not looked at: over long ago, lasting since, of a rule that is gone, and of late.
+sql(q{INSERT INTO anomaly.rule_gap (rule, since, until, table_name, commits, rows)
+    SELECT rule, now() - age, now() - ended, 'total', 1, 1 FROM (VALUES
+      ('total', interval '2 years', interval '1 year'), ('patient', '2 years', NULL),
+      ('gone', '2 years', NULL), ('total', '2 days', '1 day')) AS g (rule, age, ended);
+    UPDATE anomaly.rule SET created_at = created_at - interval '3 years' WHERE name = 'patient'});
 $node->append_conf('postgresql.conf', "anomaly.finding_retention = '31d'");
 $node->reload;
 my $old = q{FROM anomaly.finding_log f LEFT JOIN anomaly.finding_state s ON s.finding = f.id
@@ -158,6 +164,9 @@ is(sql("SELECT DISTINCT series->>'hostname' FROM (SELECT f.* $old TRUE) f"), 'z'
     'but none that holds');
 is(sql(q{SELECT string_agg(DISTINCT rule, ', ' ORDER BY rule) FROM anomaly.finding_log
     WHERE found_at > now() - interval '1 day'}), 'load, load at last, steps', 'and no young ones');
+is(sql(q{SELECT string_agg(rule || ' ' || (until IS NULL), ', ' ORDER BY rule)
+    FROM anomaly.rule_gap}), 'patient true, total false', 'old gaps that are over are removed');
+sql('DELETE FROM anomaly.rule_gap');
 
 # ---- changes of the rule ----
 
