@@ -8,16 +8,16 @@ namespace anomaly::pg {
 namespace {
 
 constexpr int64 kIntervalUs = 100000;
-constexpr int64 kAfterFailureUs = 1000000;
+constexpr int64 kLongestPauseUs = 1000000;
 // NOTIFY takes its turn behind every other one of the cluster, whose commit may wait for a standby.
 constexpr char kLongestWait[] = "50ms";
 
 struct Pending {
     EventSpan span;
     int64 due_us;
-    bool failed;  // the last attempt; said once
+    int failures;  // since the last success; said once
 };
-Pending pending = {{}, 0, false};
+Pending pending = {{}, 0, 0};
 
 // It is a hint: a crash may forget it, and no standby has to have it.
 void set_local(const char* name, const char* value) {
@@ -34,7 +34,7 @@ bool send(const EventSpan& span) {
         set_local("synchronous_commit", "off");
         set_local("lock_timeout", kLongestWait);
         // A full queue stays full when whoever has not read it is gone, until somebody looks.
-        if (pending.failed) DirectFunctionCall1(pg_notification_queue_usage, Datum{0});
+        if (pending.failures > 0) DirectFunctionCall1(pg_notification_queue_usage, Datum{0});
         char* payload =
             psprintf("{\"v\":1,\"seq\":%lld,\"firing\":%lld,\"resolved\":%lld}",
                      static_cast<long long>(span.last_seq), static_cast<long long>(span.firing),
@@ -50,7 +50,7 @@ bool send(const EventSpan& span) {
         FlushErrorState();
         AbortCurrentTransaction();
         if (ProcDiePending) ReThrowError(error);
-        if (!pending.failed) {
+        if (pending.failures == 0) {
             ereport(LOG, (errmsg("anomaly could not send NOTIFY: %s", error->message),
                           errdetail("Events are in the event log all the same; it is tried "
                                     "again.")));
@@ -59,7 +59,7 @@ bool send(const EventSpan& span) {
     }
     PG_END_TRY();
     MemoryContextSwitchTo(caller);
-    pending.failed = !sent;
+    pending.failures = sent ? 0 : pending.failures + 1;
     return sent;
 }
 
@@ -68,6 +68,12 @@ void announce_at_exit(int, Datum) {
     if (pending.span.count == 0) return;
     AbortOutOfAnyTransaction();
     announce_pending();
+}
+
+// Somebody else's slow commit should not cost a listener a second; a standby that is gone should
+// not cost ingest more than a twentieth of its time.
+int64 pause_us() {
+    return Min(kIntervalUs << Min(pending.failures, 4), kLongestPauseUs);
 }
 
 }  // namespace
@@ -92,7 +98,7 @@ int64 announce_due_us() {
 void announce_pending() {
     if (pending.span.count == 0) return;
     if (!settings.notify || send(pending.span)) pending.span = {};
-    pending.due_us = GetCurrentTimestamp() + (pending.failed ? kAfterFailureUs : kIntervalUs);
+    pending.due_us = GetCurrentTimestamp() + pause_us();
 }
 
 }  // namespace anomaly::pg
