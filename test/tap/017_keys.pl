@@ -80,7 +80,8 @@ sub produce
 
 produce(300);
 wait_for_messages($node, "by_$_", $sent) for @names, 'two';
-$node->restart('immediate');
+$node->stop('immediate');
+$node->start;
 produce(300);
 wait_for_messages($node, "by_$_", $sent) for @names, 'two';
 
