@@ -13,13 +13,13 @@ namespace anomaly::kafka {
 
 class MockCluster {
   public:
-    MockCluster() {
+    explicit MockCluster(int brokers = 1) {
         char error[512] = {};
         rd_kafka_conf_t* conf = rd_kafka_conf_new();
         rd_kafka_conf_set(conf, "log_level", "0", error, sizeof error);
         owner_.reset(rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof error));
         if (!owner_) throw std::runtime_error(error);
-        cluster_ = rd_kafka_mock_cluster_new(owner_.get(), 1);
+        cluster_ = rd_kafka_mock_cluster_new(owner_.get(), brokers);
     }
     ~MockCluster() {
         producer_.reset();
@@ -42,6 +42,10 @@ class MockCluster {
             refused ? RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART : RD_KAFKA_RESP_ERR_NO_ERROR);
     }
     void down() { rd_kafka_mock_broker_set_down(cluster_, -1); }
+    // Brokers are numbered from 1.
+    void move_leader(const char* topic, int32_t partition, int32_t broker) {
+        rd_kafka_mock_partition_set_leader(cluster_, topic, partition, broker);
+    }
     void up() { rd_kafka_mock_broker_set_up(cluster_, -1); }
 
     // Produces and waits until the broker has it.

@@ -267,6 +267,25 @@ TEST(Reader, SaysThatTheBrokerIsGoneAndGoesOnWhenItIsBack) {
     EXPECT_FALSE(drive.has(EventKind::kLostRange));
 }
 
+TEST(Reader, FollowsAPartitionToAnotherLeader) {
+    MockCluster cluster(2);
+    cluster.create(kTopic, 1);
+    cluster.move_leader(kTopic, 0, 1);
+    cluster.produce(kTopic, 0, 10, "v");
+    Reader reader(kTopic, cluster.properties());
+    reader.assign({}, kBeginning);
+    Drive drive(reader);
+    ASSERT_TRUE(drive.until_ends(1));
+    for (const int broker : {2, 1, 2}) {
+        const int64_t before = drive.ends[0];
+        cluster.move_leader(kTopic, 0, broker);
+        cluster.produce(kTopic, 0, 10, "w");
+        ASSERT_TRUE(drive.until([&] { return drive.ends[0] == before + 10; })) << broker;
+    }
+    EXPECT_EQ(drive.offsets[0], numbers(0, 40));
+    EXPECT_FALSE(drive.has(EventKind::kLostRange));
+}
+
 TEST(Reader, StartsWhileNoBrokerAnswers) {
     MockCluster cluster;
     cluster.create(kTopic, 1);
