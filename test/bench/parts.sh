@@ -88,13 +88,15 @@ part_latency() {
     psql_bench -c "CREATE FUNCTION latency_rule(r latency_hot) RETURNS text LANGUAGE sql STABLE
         RETURN r.hostname" -c "SELECT anomaly.create_rule('latency', 'latency_hot', 'latency_rule')"
     wait_for latency_in
-    local figures
+    local figures median longest broker_median broker_longest
     figures=$(as_runner "$work_dir/bin/latency" "$bootstrap" latency \
         "host=$work_dir/bench.socket user=$runner dbname=postgres" "$latency_seconds")
     psql_bench -c "SELECT anomaly.drop_rule('latency')"
     drop latency_agg latency_hot
-    result P3 "produce to LISTEN, flushed, p50" "${figures%%$'\t'*}" ms most 5
-    result P3 "produce to LISTEN, flushed, p99" "${figures##*$'\t'}" ms most 20
+    IFS=$'\t' read -r median longest broker_median broker_longest <<<"$figures"
+    result P3 "produce to LISTEN, flushed, p50" "$median" ms most 5
+    result P3 "produce to LISTEN, flushed, p99" "$longest" ms most 20
+    note "until the broker acknowledged: p50 $broker_median ms, p99 $broker_longest ms"
 }
 
 close_all() {
