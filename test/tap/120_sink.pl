@@ -45,6 +45,15 @@ sub seen
 
 sub numbers { return join(' ', sort { $a <=> $b } map { /(\d+)/ ? $1 : () } seen(@_)) }
 
+# The broker answers a commit before it has marked the messages: a reader may have to look again.
+sub comes_to
+{
+    my ($get, $want, $name) = @_;
+    my $got = '';
+    for (1 .. 100) { $got = $get->(); last if $got eq $want; }
+    return is($got, $want, $name);
+}
+
 sql("CREATE FOREIGN TABLE $_ (n int) SERVER message_queue OPTIONS (topic '$_')") for qw(big small);
 
 # ---- many rows ----
@@ -57,7 +66,8 @@ cmp_ok(scalar(@sent), '>=', 90000, 'a large transaction sends before its commit'
 $session->query_safe('ROLLBACK;');
 is(scalar(my @none = seen('big')), 0, 'rolled back, a reader of committed messages sees none');
 sql('INSERT INTO big SELECT generate_series(1, 100000)');
-my @all = seen('big');
+my @all;
+for (1 .. 100) { @all = seen('big'); last if @all >= 100000; }
 is(scalar(@all), 100000, 'of a transaction that commits it sees all');
 is((sort { length($a) <=> length($b) || $a cmp $b } @all)[0], '{"n":1}', 'as JSON');
 is(sql('SELECT count(*), count(DISTINCT n), sum(n) FROM big'), '100000|100000|5000050000',
@@ -93,8 +103,10 @@ BEGIN;
 INSERT INTO small VALUES (20);
 ROLLBACK;
 SQL
-is(numbers('small'), '1 3 6 11 13 15 17 19', 'nothing of a savepoint that was rolled back');
-is(numbers('small', 'read_uncommitted'), '1 3 6 11 13 15 17 19', 'it was not even sent');
+comes_to(sub { numbers('small') }, '1 3 6 11 13 15 17 19',
+    'nothing of a savepoint that was rolled back');
+comes_to(sub { numbers('small', 'read_uncommitted') }, '1 3 6 11 13 15 17 19',
+    'it was not even sent');
 
 # ---- what is not possible says so ----
 like(error_of('UPDATE small SET n = 1'), qr/ERROR:  cannot update stream "small"/, 'UPDATE');
@@ -108,7 +120,8 @@ sql("CREATE SERVER other FOREIGN DATA WRAPPER anomaly_kafka OPTIONS (bootstrap_s
       . " (topic 'small')");
 like(error_of('BEGIN; INSERT INTO small VALUES (31); INSERT INTO elsewhere VALUES (32); COMMIT'),
     qr/ERROR:  cannot write to streams of several servers/, 'two servers');
-is(numbers('small'), '1 3 6 11 13 15 17 19', 'and leaves nothing');
+comes_to(sub { numbers('small') }, '1 3 6 11 13 15 17 19',
+    'and leaves nothing');
 
 # ---- COPY, metadata, and what a row may be ----
 sql(<<'SQL');
@@ -124,7 +137,7 @@ COPY typed (a, host, load, k, p, t) FROM stdin;
 2	\N	\N	\N	0	2026-01-31 12:00:01+00
 \.
 SQL
-is(join(' ', seen('typed', undef, '%p %k %T %s\n')),
+comes_to(sub { join(' ', seen('typed', undef, '%p %k %T %s\n')) },
     '0  1769860801000 {"a":2,"tags":{"host name":null,"load":null}}'
       . ' 1 key 1769860800123 {"a":1,"tags":{"host name":"h\"1","load":0.5}}',
     'COPY FROM, paths and metadata columns');
@@ -141,7 +154,8 @@ sql('CREATE TABLE parent (n int) PARTITION BY LIST (n); CREATE TABLE p1 PARTITIO
       . " OPTIONS (topic 'small'); INSERT INTO parent VALUES (1), (40); CREATE VIEW over AS SELECT"
       . ' n FROM small WHERE n < 100 WITH CHECK OPTION; INSERT INTO over VALUES (41)');
 like(error_of('INSERT INTO over VALUES (500)'), qr/check option/, 'the check option of a view');
-is(numbers('small'), '1 3 6 11 13 15 17 19 40 41', 'routed rows and those through a view');
+comes_to(sub { numbers('small') }, '1 3 6 11 13 15 17 19 40 41',
+    'routed rows and those through a view');
 
 # ---- a serialization failure comes before Kafka's commit ----
 sql('CREATE TABLE skew (n int); INSERT INTO skew VALUES (1), (2)');
@@ -159,7 +173,8 @@ $two->query('COMMIT;');
 $_->quit for $one, $two;
 my $kept = sql('SELECT string_agg(n::text, \' \' ORDER BY n) FROM skew WHERE n > 50');
 is($kept, '51', 'one of two fails');
-is(numbers('small'), '1 3 6 11 13 15 17 19 40 41 51', 'and the same one is missing in the topic');
+comes_to(sub { numbers('small') }, '1 3 6 11 13 15 17 19 40 41 51',
+    'and the same one is missing in the topic');
 
 # ---- the broker dies in between ----
 sql('CREATE TABLE beside (n int)');
@@ -184,7 +199,8 @@ my $tries = 0;
 $tries++ while $tries < 50 && $node->psql('postgres', 'INSERT INTO small VALUES (63)');
 cmp_ok($tries, '<', 50, 'a new session succeeds');
 $session->query('INSERT INTO small VALUES (64);');
-is(numbers('small'), '1 3 6 11 13 15 17 19 40 41 51 63 64', 'nothing of those that failed');
+comes_to(sub { numbers('small') }, '1 3 6 11 13 15 17 19 40 41 51 63 64',
+    'nothing of those that failed');
 
 # ---- a session that ends in a Kafka transaction ----
 $session->query("BEGIN;"
@@ -206,7 +222,8 @@ sql('BEGIN; INSERT INTO plain SELECT generate_series(1, 1000); SAVEPOINT a;'
       . ' INSERT INTO plain VALUES (2000); ROLLBACK TO a; INSERT INTO small VALUES (70); COMMIT;'
       . ' BEGIN; INSERT INTO plain VALUES (3000); ROLLBACK');
 is(sql('SELECT count(*), max(n) FROM plain'), '1000|1000', 'plain: what is committed alone');
-is(numbers('small'), '1 3 6 11 13 15 17 19 40 41 51 63 64 70', 'beside a Kafka transaction');
+comes_to(sub { numbers('small') }, '1 3 6 11 13 15 17 19 40 41 51 63 64 70',
+    'beside a Kafka transaction');
 $plain->kill;
 like(error_of('INSERT INTO plain VALUES (4)'), qr/ERROR:  could not write to Kafka/,
     'plain: a failed delivery');

@@ -39,6 +39,9 @@ sub cluster
     my $node = PostgreSQL::Test::Cluster->new($name);
     # Whatever the machine's locale is: messages are UTF-8.
     $node->init(extra => [ '--encoding=UTF8', '--locale=C.UTF-8' ]);
+    # From 16 on an aggregate with ORDER BY sorts the rows of its neighbours, too: what array_agg
+    # says of its order would not be that of the rows.
+    $settings{enable_presorted_aggregate} //= 'off' if $node->pg_version >= 16;
     $node->append_conf('postgresql.conf',
         join('', map { "$_ = '" . ($settings{$_} =~ s/'/''/gr) . "'\n" } sort keys %settings));
     $node->start;
@@ -218,6 +221,11 @@ sub kill_server
     my ($node) = @_;
     my $postmaster = $node->{_pid};
     kill('STOP', $postmaster);    # so that it has no more children than these
+    for my $attempt (1 .. 3000)
+    {
+        last if `ps -o stat= -p $postmaster` =~ /^T/;
+        BAIL_OUT('a server does not stop') if $attempt == 3000;
+    }
     my @processes = ($postmaster, _children_of($postmaster));
     kill('KILL', @processes);
     for my $attempt (1 .. 3000)

@@ -35,7 +35,8 @@ std::string text_of(Op op, const std::string& text, const std::vector<int64_t>& 
     for (const std::string& more : texts) args[next++] = builder.text(more);
     builder.op(op, Type::kText, args[0], args[1], args[2], utf8 ? 1 : 0);
     Program program = builder.program();
-    std::vector<Column> columns = {text_column({text})};
+    const Texts kept = {text};
+    std::vector<Column> columns = {text_column(kept)};
     Column result(Type::kText);
     std::vector<uint8_t> unsure;
     program.evaluate(columns, 1, result, unsure);
