@@ -51,8 +51,8 @@ is($node->safe_psql('postgres', sprintf($state, 'keeps')), 'running', 'and runs'
 
 # The values of the window are given back when it closes.
 $broker->produce(map { qq{$_\t\\N\t{"n": 1, "at": "2026-01-01 05:00:00Z"}} } 0, 1);
-wait_until($node, q{SELECT open_windows = 1 FROM anomaly.table_status
-    WHERE relid = 'keeps'::regclass}, 't', 'the window closes');
+wait_until($node, q{SELECT anomaly.watermark('keeps') >= '2026-01-01 05:00:00+00'}, 't',
+    'the window closes');
 $node->safe_psql('postgres', q{ALTER SYSTEM SET anomaly.stream_memory = '1MB'});
 $node->safe_psql('postgres', 'SELECT pg_reload_conf()');
 $broker->produce(map { qq{$_\t\\N\t{"n": 2, "at": "2026-01-01 05:00:00Z"}} } 0, 1);
