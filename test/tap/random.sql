@@ -88,14 +88,18 @@ BEGIN
   IF n > 0 THEN RETURN NEXT n || ' late rows that were not late'; END IF;
 END $$;
 
--- Compares a continuous table with its query. exact: columns to be the same as text; approximate: the
--- others, sums and averages of floats, each with the sum of the absolute values as tol_NAME in want.
+-- Compares a continuous table with its query. exact: columns to be the same as text, but group keys,
+-- which have to be equal: of equal ones (the numerics 0.0 and 0.00) a table shows the form that it saw first, in
+-- whatever group; approximate: the others, sums and averages of floats, each with the sum of the absolute
+-- values as tol_NAME in want.
 -- A sum of real adds up in single precision: 1000 roundings of 6e-8.
 CREATE FUNCTION check_rows(t regclass, plain text, query text, tumble text, condition text, groups text,
   key_columns text, exact text, approximate text[], only_if text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
   source text := plain;
   whole text := replace(replace(query, '%SRC%', 'src p'), '%WINDOWS%', tumble);
+  compared text := concat_ws(', ', nullif(key_columns, ''), format('row(%s)::text', (SELECT string_agg(c, ', ')
+    FROM string_to_table(exact, ', ') c WHERE c <> ALL (string_to_array(coalesce(key_columns, ''), ', ')))));
   l record;
   a text;
 BEGIN
@@ -112,10 +116,9 @@ BEGIN
     END IF;
   END IF;
   IF only_if IS NOT NULL THEN EXECUTE format('DELETE FROM want WHERE NOT (%s)', only_if); END IF;
-  FOR l IN EXECUTE format('WITH g AS MATERIALIZED (SELECT row(%s)::text AS r FROM %s),'
-    ' w AS MATERIALIZED (SELECT row(%s)::text AS r FROM want)'
-    ' (SELECT ''unexpected: '' || r AS r FROM (SELECT r FROM g EXCEPT ALL SELECT r FROM w) x LIMIT 3) UNION ALL'
-    ' (SELECT ''missing: '' || r FROM (SELECT r FROM w EXCEPT ALL SELECT r FROM g) x LIMIT 3)', exact, t, exact)
+  FOR l IN EXECUTE format('WITH g AS MATERIALIZED (SELECT %1$s FROM %2$s), w AS MATERIALIZED (SELECT %1$s FROM want)'
+    ' (SELECT ''unexpected: '' || x AS r FROM (TABLE g EXCEPT ALL TABLE w) x LIMIT 3) UNION ALL'
+    ' (SELECT ''missing: '' || x FROM (TABLE w EXCEPT ALL TABLE g) x LIMIT 3)', compared, t)
   LOOP RETURN NEXT l.r;
   END LOOP;
   FOREACH a IN ARRAY approximate LOOP
