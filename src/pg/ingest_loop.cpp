@@ -2,6 +2,7 @@
 #include "pg/ingest_loop.h"
 
 #include "pg/announce.h"
+#include "pg/backoff.h"
 #include "pg/call.h"
 #include "pg/extension_lock.h"
 #include "pg/group_mirror.h"
@@ -11,6 +12,7 @@
 #include "pg/shmem.h"
 #include "pg/start_mark.h"
 #include "pg/stream_run.h"
+#include "pg/subtransaction.h"
 #include "pg/wait.h"
 #include "pg/worker_session.h"
 
@@ -95,14 +97,13 @@ bool take_carefully(const StreamRun* run, RunReader* reader) {
 }
 
 // False: the extension is gone.
-bool take_batch(const StreamRun* run, RunReader* reader) {
+bool take_batch(StreamRun* run, RunReader* reader) {
     if (is_careful() && !take_carefully(run, reader)) return false;
-    referee_run(reader->referee, reader->ingest);
-    return true;
+    return judge_batch(run, reader);
 }
 
 // *busy: there was a batch. False: the extension is gone.
-bool poll_reader(const StreamRun* run, RunReader* reader, bool* busy) {
+bool poll_reader(StreamRun* run, RunReader* reader, bool* busy) {
     bridge::PollResult result = {};
     const bridge::IngestStats before = bridge::ingest_stats(reader->ingest);
     check(bridge::ingest_poll(reader->ingest, now_us(), &result));
@@ -131,13 +132,6 @@ bool commit_is_due(const RunReader* reader) {
 }
 
 // ---- several readers ----
-
-bool has_tables(const StreamRun* run, const RunReader* reader) {
-    for (int t = 0; t < run->table_count; t++) {
-        if (run->tables[t].reader == reader) return true;
-    }
-    return false;
-}
 
 void close_empty_readers(StreamRun* run) {
     for (int r = run->reader_count - 1; r >= 0; r--) {
@@ -337,24 +331,74 @@ bool run_until_reload(StreamRun* run) {
     }
 }
 
-bool load(StreamRun* run) {
-    if (!begin_extension_transaction()) return false;
-    const bool loaded = load_run(run);
+enum class Loaded : uint8 { kNothing, kBroken, kReady };
+
+struct Load {
+    StreamRun* run;
+    bool found;
+};
+
+void load_step(void* opaque) {
+    Load* load = static_cast<Load*>(opaque);
+    load->found = load_run(load->run);
+}
+
+// A stream that cannot be loaded shows why.
+Loaded load(StreamRun* run) {
+    if (!begin_extension_transaction()) return Loaded::kNothing;
+    Load load = {run, false};
+    const ErrorData* error = run_in_subtransaction(load_step, &load, Containment::kTable);
+    if (error != NULL && publish_error(error->message)) {
+        ereport(LOG, (errmsg("anomaly cannot load stream \"%s\": %s", get_rel_name(run->stream),
+                             error->message),
+                      errdetail("Its continuous tables stay where they are, and it is tried "
+                                "again.")));
+    }
     end_extension_transaction();
-    return loaded;
+    if (error != NULL) return Loaded::kBroken;
+    return load.found ? Loaded::kReady : Loaded::kNothing;
+}
+
+// Until it is time to load again, or something was changed. False: the extension is gone.
+bool wait_to_load_again(const StreamRun* run, Backoff* backoff) {
+    constexpr int64 kFirstDelay_ms = 200;
+    constexpr int64 kLongestDelay_ms = 60 * 1000;
+    // No message is to blame.
+    if (!clear_start_mark(run->stream)) return false;
+    back_off(backoff, now_us(), 0, kFirstDelay_ms, kLongestDelay_ms);
+    while (now_us() < backoff->retry_at && !take_reload_request()) {
+        wait_for_events(-1, backoff->retry_at);
+        reload_configuration_if_asked();
+    }
+    return true;
+}
+
+// Loads and reads, once. False: there is nothing more to do.
+bool run_once(StreamRun* run, Backoff* backoff) {
+    switch (load(run)) {
+        case Loaded::kNothing:
+            return false;
+        case Loaded::kBroken:
+            return wait_to_load_again(run, backoff);
+        case Loaded::kReady:
+            *backoff = {};
+            return run_until_reload(run);
+    }
+    pg_unreachable();
 }
 
 }  // namespace
 
 void ingest_run(Oid stream) {
     if (!set_start_mark(stream)) return;
+    Backoff backoff = {};
     for (;;) {
         StreamRun run = {};
         run.stream = stream;
         run.context =
             AllocSetContextCreate(TopMemoryContext, "anomaly stream", ALLOCSET_DEFAULT_SIZES);
         take_reload_request();  // whatever was asked for until now, the load below sees
-        const bool again = load(&run) && run_until_reload(&run);
+        const bool again = run_once(&run, &backoff);
         close_all_readers(&run);
         MemoryContextDelete(run.context);
         if (!again) return;

@@ -206,6 +206,7 @@ void restore_checkpoint(Oid table, bridge::Ingest* ingest, int index) {
     const uint64 count = run_plan(&select, &argument, 1, SPI_OK_SELECT);
     const SPITupleTable* rows = SPI_tuptable;
     for (uint64 row = 0; row < count; row++) {
+        CHECK_FOR_INTERRUPTS();
         Datum values[5];
         bool nulls[5];
         heap_deform_tuple(rows->vals[row], rows->tupdesc, values, nulls);

@@ -2,7 +2,7 @@
 // subtransaction; a row that raises an error ends it and is rejected, and the next subtransaction
 // goes on behind it: a batch without errors costs one, each bad row one more. What a subtransaction
 // has built (caches of type input functions, expression states) goes with it, since an error may
-// have left it halfway.
+// have left it halfway. A table whose expression cannot even be built takes no part any more.
 #include "pg/referee.h"
 
 #include "pg/aggregate_plan.h"
@@ -41,10 +41,12 @@ struct Referee {
     // The request at hand.
     bridge::Ingest* ingest;
     bridge::Request request;
-    int32 next_row;  // index into request.rows
-    bool in_row;     // an error now is the row's fault
+    int32 next_row;    // index into request.rows
+    bool in_row;       // an error now is the row's fault
+    bool containable;  // that, or it is the table's
     MemoryContext run_context;
     MessageJudge* judge;  // of this subtransaction, NULL: not a kDecode request
+    List* broken;         // of BrokenTable*, since the last referee_run
 };
 
 namespace {
@@ -67,6 +69,14 @@ Expression find_expression(const Referee* referee, int32 table, int32 number) {
         if (expression->table == table && expression->number == number) return *expression;
     }
     elog(ERROR, "no expression %d of table %d of stream %s", number, table, stream->name);
+}
+
+void begin_row(Referee* referee) {
+    referee->in_row = referee->containable = true;
+}
+
+void end_row(Referee* referee) {
+    referee->in_row = referee->containable = false;
 }
 
 // ---- kDecode ----
@@ -102,7 +112,7 @@ void decode_message(Referee* referee, int32 row) {
         rows[r] = make_values(referee->stream);
         judge_row(referee->judge, r, rows[r].values, rows[r].nulls);
     }
-    referee->in_row = false;
+    end_row(referee);
     if (count == 0) check(bridge::ingest_drop_row(referee->ingest, row));
     for (int r = 0; r < count; r++) {
         int32 target = row;
@@ -114,7 +124,7 @@ void decode_message(Referee* referee, int32 row) {
 void decode_texts(Referee* referee, int32 row) {
     const RowValues values = make_values(referee->stream);
     judge_texts(referee->judge, referee->ingest, row, values.values, values.nulls);
-    referee->in_row = false;
+    end_row(referee);
     put_values(referee, row, values);
 }
 
@@ -124,7 +134,7 @@ void decode_rows(Referee* referee, ExprContext* econtext) {
     for (; referee->next_row < referee->request.row_count; referee->next_row++) {
         const int32 row = referee->request.rows[referee->next_row];
         const MemoryContext caller = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
-        referee->in_row = true;
+        begin_row(referee);
         if (is_json) {
             decode_message(referee, row);
         } else {
@@ -239,16 +249,19 @@ void evaluate_rows(Referee* referee, ExprContext* econtext) {
     const Inputs inputs = find_inputs(referee, expression);
     TupleTableSlot* slot = MakeSingleTupleTableSlot(referee->stream->descriptor, &TTSOpsVirtual);
     memset(slot->tts_isnull, true, static_cast<Size>(referee->stream->descriptor->natts));
+    // That the owner may not call a function any more is his table's affair.
+    referee->containable = expression.table != kStreamItself;
     const Evaluator evaluator = make_evaluator(expression);
+    referee->containable = false;
     econtext->ecxt_scantuple = slot;
     for (; referee->next_row < referee->request.row_count; referee->next_row++) {
         const int32 row = referee->request.rows[referee->next_row];
         const MemoryContext caller = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
         fill_slot(referee, inputs, row, slot);
         uint64_t cells[kMaxCells] = {};
-        referee->in_row = true;
+        begin_row(referee);
         const bool present = evaluate(evaluator, econtext, cells);
-        referee->in_row = false;
+        end_row(referee);
         if (present) check(bridge::ingest_put_value(referee->ingest, row, 0, cells));
         MemoryContextSwitchTo(caller);
         ResetExprContext(econtext);
@@ -260,7 +273,7 @@ void evaluate_rows(Referee* referee, ExprContext* econtext) {
 // As far as the rows go without an error.
 void answer_rows(void* opaque) {
     Referee* referee = static_cast<Referee*>(opaque);
-    referee->in_row = false;
+    end_row(referee);
     referee->judge = NULL;
     MemoryContextSwitchTo(referee->run_context);
     ExprContext* econtext = CreateStandaloneExprContext();
@@ -286,6 +299,17 @@ void reject_row(Referee* referee, const char* reason) {
     check(bridge::ingest_reject(referee->ingest, row, reason));
 }
 
+// The request at hand goes with the table.
+void give_up_table(Referee* referee, const char* reason) {
+    const MemoryContext caller = MemoryContextSwitchTo(referee->context);
+    BrokenTable* broken = static_cast<BrokenTable*>(palloc(sizeof(BrokenTable)));
+    *broken = {referee->request.table, pstrdup(reason)};
+    referee->broken = lappend(referee->broken, broken);
+    MemoryContextSwitchTo(caller);
+    bridge::ingest_remove_table(referee->ingest, broken->table);
+    referee->request.row_count = 0;
+}
+
 EvaluationTerms terms_of_request(const Referee* referee) {
     if (referee->request.need == bridge::Need::kDecode) {
         return {referee->userid, referee->stream->settings};
@@ -308,11 +332,13 @@ void answer_request(Referee* referee) {
         char reason[kReasonBytesMax];
         SetUserIdAndSecContext(terms.userid, security_context | SECURITY_LOCAL_USERID_CHANGE |
                                                  SECURITY_RESTRICTED_OPERATION);
-        const bool done = contain(answer_rows, referee, &referee->in_row, reason);
+        const bool done = contain(answer_rows, referee, &referee->containable, reason);
         SetUserIdAndSecContext(caller, security_context);
-        if (!done) {
+        if (!done && referee->in_row) {
             reject_row(referee, reason);
             referee->next_row++;
+        } else if (!done) {
+            give_up_table(referee, reason);
         }
         MemoryContextSwitchTo(outer);
         MemoryContextDelete(referee->run_context);
@@ -355,11 +381,12 @@ void referee_clear_expressions(Referee* referee) {
     MemoryContextReset(referee->expression_context);
 }
 
-void referee_run(Referee* referee, bridge::Ingest* ingest) {
+const List* referee_run(Referee* referee, bridge::Ingest* ingest) {
     const MemoryContext caller = CurrentMemoryContext;
     bool began_transaction = false;
     bool pushed_snapshot = false;
     referee->ingest = ingest;
+    referee->broken = NIL;
     for (;;) {
         check(bridge::ingest_next(ingest, &referee->request));
         if (referee->request.need == bridge::Need::kNothing) break;
@@ -376,6 +403,7 @@ void referee_run(Referee* referee, bridge::Ingest* ingest) {
     if (pushed_snapshot) PopActiveSnapshot();
     if (began_transaction) CommitTransactionCommand();
     MemoryContextSwitchTo(caller);
+    return referee->broken;
 }
 
 }  // namespace anomaly::pg

@@ -2,8 +2,8 @@
 // meaning is not certain, expressions that are not native) by PostgreSQL's own functions, each
 // error contained in a subtransaction and given back as the reason.
 //
-// Cancelling, shutdown, lack of resources and errors that are not the row's fault (a function that
-// is gone) are not contained.
+// Cancelling, shutdown and lack of resources are not contained, nor are errors that neither a row
+// nor a table is to blame for (a generated column's function that may not be called).
 #pragma once
 
 #include "bridge/ingest.h"
@@ -38,6 +38,12 @@ void referee_clear_expressions(Referee* referee);
 // Answers all requests of the batch at hand until the bridge has folded it. Where a request comes
 // and no transaction is open, one is begun, and committed at the end; a caller that is in none
 // pays nothing for a batch that needs no judge. The memory context is the same afterwards.
-void referee_run(Referee* referee, bridge::Ingest* ingest);
+// Returns the tables (BrokenTable*) with an expression that cannot be evaluated at all: ingest has
+// lost them. They live as long as the referee.
+struct BrokenTable {
+    int32 table;
+    const char* reason;
+};
+const List* referee_run(Referee* referee, bridge::Ingest* ingest);
 
 }  // namespace anomaly::pg

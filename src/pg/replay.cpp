@@ -98,8 +98,7 @@ bool replay_table(StreamRun* run, RunTable* table) {
     end_extension_transaction();
     table->has_replays = count > 0;
     if (count == 0) return true;
-    referee_run(reader->referee, reader->ingest);
-    const bool is_there = commit_reader(run, reader, &replay);
+    const bool is_there = judge_batch(run, reader) && commit_reader(run, reader, &replay);
     pfree(DatumGetPointer(replay.ids));
     return is_there;
 }

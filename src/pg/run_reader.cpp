@@ -9,6 +9,7 @@
 #include "pg/shmem.h"
 #include "pg/start_mark.h"
 #include "pg/stream_run.h"
+#include "pg/subtransaction.h"
 #include "pg/wait.h"
 
 namespace anomaly::pg {
@@ -73,11 +74,29 @@ void learn_keys_as_owner(const RunReader* reader, const RunTable* table) {
     SetUserIdAndSecContext(user, context);
 }
 
+struct Addition {
+    RunReader* reader;
+    RunTable* table;
+};
+
+void restore_step(void* opaque) {
+    const Addition* addition = static_cast<const Addition*>(opaque);
+    const RunTable* table = addition->table;
+    restore_checkpoint(table->relid, addition->reader->ingest, table->index);
+    learn_keys_as_owner(addition->reader, table);
+}
+
+// A table whose state cannot be restored is failing.
 void add_table(RunReader* reader, RunTable* table) {
     check(bridge::ingest_add_table(reader->ingest, *table->spec, table->progress, &table->index));
-    restore_checkpoint(table->relid, reader->ingest, table->index);
-    learn_keys_as_owner(reader, table);
     table->reader = reader;
+    Addition addition = {reader, table};
+    ErrorData* error = run_in_subtransaction(restore_step, &addition, Containment::kTable);
+    if (error != NULL) {
+        freeze_table(table, error->message);
+        FreeErrorData(error);
+        return;
+    }
     add_expressions(reader, table);
     if (table->close_requested) bridge::ingest_close_windows(reader->ingest, table->index);
 }
@@ -110,12 +129,23 @@ bool open_reader(StreamRun* run, RunTable** tables, int count) {
         load_progress(tables[t]->relid, &tables[t]->progress);
         add_table(reader, tables[t]);
     }
-    const TableProgress* from = &tables[0]->progress;
-    check(bridge::ingest_start(reader->ingest, from->partitions, from->partition_count,
-                               kOffsetBeginning));
+    const TableProgress* from = &tables[0]->progress;  // as that of the others
+    if (has_tables(run, reader)) {
+        check(bridge::ingest_start(reader->ingest, from->partitions, from->partition_count,
+                                   kOffsetBeginning));
+    } else {
+        close_reader(run, reader);
+    }
     MemoryContextSwitchTo(caller);
     end_extension_transaction();
     return true;
+}
+
+bool has_tables(const StreamRun* run, const RunReader* reader) {
+    for (int t = 0; t < run->table_count; t++) {
+        if (run->tables[t].reader == reader) return true;
+    }
+    return false;
 }
 
 void close_reader(StreamRun* run, RunReader* reader) {
@@ -127,6 +157,26 @@ void close_reader(StreamRun* run, RunReader* reader) {
 
 void close_all_readers(StreamRun* run) {
     while (run->reader_count > 0) close_reader(run, run->readers[0]);
+}
+
+bool judge_batch(StreamRun* run, RunReader* reader) {
+    const List* broken = referee_run(reader->referee, reader->ingest);
+    if (broken == NIL) return true;
+    const MemoryContext caller = CurrentMemoryContext;
+    if (!begin_extension_transaction()) return false;
+    ListCell* cell;
+    foreach (cell, broken) {
+        const BrokenTable* entry = static_cast<const BrokenTable*>(lfirst(cell));
+        for (int t = 0; t < run->table_count; t++) {
+            RunTable* table = &run->tables[t];
+            if (table->reader != reader || table->index != entry->table) continue;
+            freeze_table(table, entry->reason);
+            break;
+        }
+    }
+    end_extension_transaction();
+    MemoryContextSwitchTo(caller);
+    return true;
 }
 
 bool join_readers(StreamRun* run, RunReader* to, RunReader* from) {

@@ -74,7 +74,8 @@ struct StreamRun {
 };
 
 // Reads the stream, its tables and rules from the catalog. Needs a transaction; the result lives in
-// run->context. False: there is nothing to do (no table, or no such stream).
+// run->context. False: there is nothing to do (no table, or no such stream). Raises an error where
+// the stream itself cannot be read, such as one of its generated columns.
 bool load_run(StreamRun* run);
 
 // The definition and all that is made of it. Needs a transaction. False: it raises an error, which
@@ -85,10 +86,16 @@ bool load_definition(const StreamRun* run, RunTable* table);
 bool retry_load(StreamRun* run, RunTable* table);
 
 // Opens a reader for these tables (all at equal positions), restores their state from the
-// checkpoint log and begins to read. Needs no transaction. False: the extension is gone.
+// checkpoint log and begins to read. One whose state cannot be restored is failing. Needs no
+// transaction. False: the extension is gone.
 bool open_reader(StreamRun* run, RunTable** tables, int count);
+bool has_tables(const StreamRun* run, const RunReader* reader);
 void close_reader(StreamRun* run, RunReader* reader);
 void close_all_readers(StreamRun* run);
+
+// Has the batch at hand judged and folded; tables that cannot be part of that are failing. Needs no
+// transaction. False: the extension is gone.
+bool judge_batch(StreamRun* run, RunReader* reader);
 
 // Moves the tables of `from` to `to`, which is at the same positions, and closes `from`. Needs no
 // transaction. False: the extension is gone.

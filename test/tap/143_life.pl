@@ -94,15 +94,16 @@ $node->safe_psql('postgres', q{UPDATE anomaly.checkpoint
     SET data = set_byte(data, length(data) - 1, get_byte(data, length(data) - 1) # 1)
     WHERE relid = 't7'::regclass});
 $node->safe_psql('postgres', q{SELECT anomaly.resume('cpu_in')});
-wait_until($node, q{SELECT last_error ~ 'checkpoint .* wrong checksum' FROM anomaly.stream_status},
-    't', 'a damaged checkpoint is noticed');
+wait_until($node, q{SELECT state, last_error ~ 'checkpoint .* wrong checksum'
+    FROM anomaly.table_status WHERE relid = 't7'::regclass}, 'failing|t',
+    'a damaged checkpoint is noticed');
 generate(1000);
+wait_for_messages($node, $_, $sent) for qw(t5 t8);
 my $before = $node->safe_psql('postgres', 'SELECT string_agg(t::text, $$ $$) FROM t7 t');
 is($node->safe_psql('postgres', q{SELECT sum(o) FROM anomaly.table_progress, unnest(next_offsets) o
     WHERE relid = 't7'::regclass}), $sent - 1000, 'its table is left where it was');
 is($node->safe_psql('postgres', 'SELECT string_agg(t::text, $$ $$) FROM t7 t'), $before,
     'with its rows');
 $node->safe_psql('postgres', 'DROP TABLE t7');
-wait_for_messages($node, $_, $sent) for qw(t5 t8);
 unlike(slurp_file($node->logfile), qr/terminated by signal|TRAP/, 'nothing has crashed');
 done_testing();

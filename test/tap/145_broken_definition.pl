@@ -1,6 +1,6 @@
 # Goal: a table whose definition has begun to raise an error stops alone: it shows why, the others
-# of its stream go on, and it goes on by itself when it is mended, as if nothing had been.
-# What its constants are folded by runs as its owner.
+# of its stream go on, and it goes on by itself when it is mended, as if nothing had been; a stream
+# whose own column is broken does the same. What its constants are folded by runs as its owner.
 # Method: functions of a definition are replaced, or may not be called any more, under load.
 use strict;
 use warnings;
@@ -22,12 +22,45 @@ GRANT SELECT ON readings TO maker;
 CREATE FUNCTION total(bigint, int) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT $1 + $2';
 CREATE AGGREGATE add(int) (SFUNC = total, STYPE = bigint, INITCOND = '0');
 CREATE FUNCTION twice(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN 2 * $1; END';
-REVOKE EXECUTE ON FUNCTION add(int), twice(int) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION add(int), twice(int) TO maker;
+CREATE FUNCTION half(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 / 2; END';
+CREATE FUNCTION spelt(int) RETURNS text LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1; END';
+REVOKE EXECUTE ON FUNCTION add(int), twice(int), half(int), spelt(int) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION add(int), twice(int), half(int), spelt(int) TO maker;
+-- A type of its own, with a hash function that can be broken.
+CREATE TYPE word;
+CREATE FUNCTION word_in(cstring) RETURNS word LANGUAGE internal IMMUTABLE STRICT AS 'textin';
+CREATE FUNCTION word_out(word) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'textout';
+CREATE TYPE word (INPUT = word_in, OUTPUT = word_out, LIKE = text);
+CREATE CAST (text AS word) WITHOUT FUNCTION;
+CREATE CAST (word AS text) WITHOUT FUNCTION;
+CREATE FUNCTION word_lt(word, word) RETURNS boolean LANGUAGE sql IMMUTABLE
+  AS 'SELECT $1::text COLLATE "C" < $2::text';
+CREATE FUNCTION word_le(word, word) RETURNS boolean LANGUAGE sql IMMUTABLE
+  AS 'SELECT $1::text COLLATE "C" <= $2::text';
+CREATE FUNCTION word_eq(word, word) RETURNS boolean LANGUAGE sql IMMUTABLE
+  AS 'SELECT $1::text COLLATE "C" = $2::text';
+CREATE FUNCTION word_ge(word, word) RETURNS boolean LANGUAGE sql IMMUTABLE
+  AS 'SELECT $1::text COLLATE "C" >= $2::text';
+CREATE FUNCTION word_gt(word, word) RETURNS boolean LANGUAGE sql IMMUTABLE
+  AS 'SELECT $1::text COLLATE "C" > $2::text';
+CREATE FUNCTION word_cmp(word, word) RETURNS int LANGUAGE sql IMMUTABLE
+  AS 'SELECT pg_catalog.bttextcmp($1::text COLLATE "C", $2::text)';
+CREATE FUNCTION word_hash(word) RETURNS int LANGUAGE plpgsql IMMUTABLE
+  AS 'BEGIN RETURN hashtext($1::text COLLATE "C"); END';
+CREATE OPERATOR < (LEFTARG = word, RIGHTARG = word, FUNCTION = word_lt);
+CREATE OPERATOR <= (LEFTARG = word, RIGHTARG = word, FUNCTION = word_le);
+CREATE OPERATOR = (LEFTARG = word, RIGHTARG = word, FUNCTION = word_eq, HASHES, MERGES);
+CREATE OPERATOR >= (LEFTARG = word, RIGHTARG = word, FUNCTION = word_ge);
+CREATE OPERATOR > (LEFTARG = word, RIGHTARG = word, FUNCTION = word_gt);
+CREATE OPERATOR CLASS word_order DEFAULT FOR TYPE word USING btree AS OPERATOR 1 <, OPERATOR 2 <=,
+  OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 word_cmp(word, word);
+CREATE OPERATOR CLASS word_hashes DEFAULT FOR TYPE word USING hash AS OPERATOR 1 =,
+  FUNCTION 1 word_hash(word);
 SET ROLE maker;
 CREATE FUNCTION lowest(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1; END';
 CREATE FUNCTION who() RETURNS text LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN current_user; END';
-CREATE FOREIGN TABLE told (n int, who text GENERATED ALWAYS AS (who()) STORED)
+CREATE FOREIGN TABLE told (n int, who text GENERATED ALWAYS AS (who()) STORED,
+    spelt text GENERATED ALWAYS AS (spelt(n)) STORED)
   SERVER message_queue OPTIONS (topic 'readings');
 CREATE TABLE generated WITH (anomaly.continuous) AS SELECT n, who FROM told;
 CREATE TABLE folded WITH (anomaly.continuous) AS SELECT n, who() FROM told;
@@ -36,7 +69,9 @@ my %definition = (
     steady => 'SELECT n FROM %s WHERE n > 0',
     folds => 'SELECT n FROM %s WHERE n > lowest(2)',
     calls => 'SELECT n, twice(n) FROM %s',
-    adds => "SELECT n %% 2 AS odd, add(n) FROM %s GROUP BY 1");
+    adds => "SELECT n %% 2 AS odd, add(n) FROM %s GROUP BY 1",
+    halves => 'SELECT half(n) AS half, count(*) FROM %s WHERE half(n) > 3 GROUP BY 1',
+    names => "SELECT (n %% 7)::text::word AS name, count(*) FROM %s GROUP BY 1");
 for my $name (sort keys %definition)
 {
     $node->safe_psql('postgres', "SET ROLE maker; CREATE TABLE $name WITH (anomaly.continuous) AS "
@@ -103,10 +138,48 @@ my $worker = $node->safe_psql('postgres', $pid);
 $node->safe_psql('postgres', 'REVOKE EXECUTE ON FUNCTION add(int) FROM maker');
 is_failing('adds', qr/^permission denied for aggregate add$/,
     'GRANT EXECUTE ON FUNCTION add(int) TO maker');
+for (['calls', 'twice'], ['halves', 'half'])
+{
+    my ($name, $called) = @$_;
+    $node->safe_psql('postgres', "REVOKE EXECUTE ON FUNCTION $called(int) FROM maker");
+    is_failing($name, qr/^permission denied for function $called$/,
+        "GRANT EXECUTE ON FUNCTION $called(int) TO maker");
+}
 is($node->safe_psql('postgres', $pid), $worker, 'without another start of the worker');
-$node->safe_psql('postgres', 'REVOKE EXECUTE ON FUNCTION twice(int) FROM maker');
-is_failing('calls', qr/^permission denied for function twice$/,
-    'GRANT EXECUTE ON FUNCTION twice(int) TO maker');
+
+# When its groups are to be known again.
+my $hash = 'CREATE OR REPLACE FUNCTION word_hash(word) RETURNS int LANGUAGE plpgsql IMMUTABLE AS';
+breaks('names', "$hash \$\$ BEGIN RAISE 'no hash today'; END \$\$", qr/^no hash today$/,
+    "$hash 'BEGIN RETURN hashtext(\$1::text COLLATE \"C\"); END'");
+
+# A stream's own column: as a whole, with nothing lost.
+sub stream_breaks
+{
+    my ($break, $error, $mend) = @_;
+    $node->safe_psql('postgres', $break);
+    send_readings();
+    wait_for_messages($node, 'steady', $sent);
+    my $told = q{FROM anomaly.stream_status WHERE stream = 'told'::regclass};
+    wait_until($node, "SELECT state, last_error ~ '$error', worker_pid <> 0 $told", 'failing|t|t',
+        "a stream that cannot be loaded says: $error");
+    my $loader = $node->safe_psql('postgres', "SELECT worker_pid $told");
+    my $log = length slurp_file($node->logfile);
+    $node->safe_psql('postgres', $mend);
+    wait_for_messages($node, $_, $sent) for qw(generated folded);
+    is($node->safe_psql('postgres', "SELECT state, worker_pid $told"), "running|$loader",
+        'it goes on when that is mended, in the same process');
+    unlike(substr(slurp_file($node->logfile), $log), qr/one at a time/, 'no message is suspected');
+    return;
+}
+
+my $who = 'CREATE OR REPLACE FUNCTION who() RETURNS text LANGUAGE plpgsql IMMUTABLE AS';
+$node->safe_psql('postgres', q{SELECT anomaly.pause('told')});
+wait_until($node, q{SELECT count(worker_pid) FROM anomaly.stream_status
+    WHERE stream = 'told'::regclass}, '0', 'paused');
+stream_breaks("$who 'BEGIN RAISE \$\$nobody\$\$; END'; SELECT anomaly.resume('told')",
+    'nobody', "$who 'BEGIN RETURN current_user; END'");
+stream_breaks('REVOKE EXECUTE ON FUNCTION spelt(int) FROM maker',
+    'permission denied for function spelt', 'GRANT EXECUTE ON FUNCTION spelt(int) TO maker');
 
 send_readings();
 wait_for_messages($node, $_, $sent) for sort keys %definition;
@@ -119,5 +192,7 @@ for my $name (qw(generated folded))
     is($node->safe_psql('postgres', "SELECT DISTINCT who FROM $name"), 'maker',
         "$name: what is folded runs as its owner");
 }
+is($node->safe_psql('postgres', 'SELECT count(*) FROM anomaly.dead_letter'), '0',
+    'no message was blamed');
 unlike(slurp_file($node->logfile), qr/terminated by signal|TRAP/, 'nothing has crashed');
 done_testing();
