@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Both commands on a bare Debian: test/fresh.sh [bookworm|trixie] [demo|test [PART ...]]
+# Both commands on a bare Debian: test/fresh.sh [bookworm|trixie|sid] [demo|test [PART ...]]
 #
 # Makes a minimal Debian tree with debootstrap (kept in /var/tmp/anomaly-fresh for the next time),
 # puts the last commit into it, and runs demo/run.sh and test/run.sh there as root. The machine's
@@ -39,7 +39,7 @@ machine_settings() {
     {
         echo "deb $(mirror Debian 0) $suite main"
         uri=$(mirror Debian-Security 0)
-        if [[ -n $uri ]]; then echo "deb $uri $suite-security main"; fi
+        if [[ -n $uri && $suite != sid ]]; then echo "deb $uri $suite-security main"; fi
     } >"$tree/etc/apt/sources.list"
     apt-config dump | grep '^Acquire::' >"$tree/etc/apt/apt.conf.d/99machine" || true
     cp -L /etc/resolv.conf /etc/hosts "$tree/etc/"
@@ -76,8 +76,8 @@ main() {
     local suite=${1:-bookworm} what=${2:-all} tree result=0 log
     tree=$cache/$suite
     case $suite in
-        bookworm | trixie) ;;
-        *) die "this knows bookworm and trixie, not $suite" ;;
+        bookworm | trixie | sid) ;;
+        *) die "this knows bookworm, trixie and sid, not $suite" ;;
     esac
     shift $(($# > 2 ? 2 : $#))
     [[ $EUID -eq 0 ]] || die "making a Debian tree needs root" "sudo test/fresh.sh $suite"
