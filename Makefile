@@ -4,10 +4,10 @@ EXTENSION = anomaly
 EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" anomaly.control)
 MODULE_big = anomaly
 
-core_sources   = $(wildcard src/core/*.cpp)
+core_sources   = $(wildcard src/core/*/*.cpp)
 kafka_sources  = $(wildcard src/kafka/*.cpp)
 bridge_sources = $(wildcard src/bridge/*.cpp)
-pg_sources     = $(wildcard src/pg/*.cpp)
+pg_sources     = $(wildcard src/pg/*.cpp src/pg/*/*.cpp)
 below_objects  = $(patsubst %.cpp,%.o,$(core_sources) $(kafka_sources) $(bridge_sources))
 pg_objects     = $(patsubst %.cpp,%.o,$(pg_sources))
 OBJS = $(below_objects) $(pg_objects)

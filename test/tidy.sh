@@ -120,6 +120,31 @@ check_includes() {
     report "the server's headers enter in src/pg/pg.h alone" \
         "$(code | grep -E ':[[:blank:]]*#[[:blank:]]*include[[:blank:]]*"postgres\.h"' |
             grep -v '^src/pg/pg\.h:' | grep -v '^test/wall/' || true)"
+    report "folders of src/core are layers, in the order of src/README.md" \
+        "$(layers core data time decode program group table)"
+    report "folders of src/pg are layers, in the order of src/README.md" \
+        "$(layers pg server value shared compile stream query evaluate sink scan ddl control \
+            table event rule process ingest)"
+}
+
+# layers FOLDER SUBFOLDER...: what includes a file of a later sub-folder, and sub-folders not named.
+layers() {
+    local top=$1 own known
+    shift
+    known=" $* "
+    for own in "src/$top"/*/; do
+        own=$(basename "$own")
+        if [[ -d src/$top/$own && $known != *" $own "* ]]; then
+            echo "src/$top/$own: which layer?"
+        fi
+    done
+    while (($# > 1)); do
+        own=$1
+        shift
+        if [[ ! -d src/$top/$own ]]; then continue; fi
+        grep -rnE --include='*.h' --include='*.cpp' \
+            "#[[:blank:]]*include \"$top/($(IFS='|' && echo "$*"))/" "src/$top/$own" || true
+    done
 }
 
 pg_std() {

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "bridge/guard.h"
-#include "core/schema_guess.h"
+#include "core/decode/schema_guess.h"
 
 namespace anomaly::bridge {
 

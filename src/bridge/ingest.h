@@ -198,7 +198,7 @@ Status ingest_pending_slots(Ingest* ingest, int32_t table, int32_t aggregate,
 struct PendingValues {
     const char* state;  // of the last ingest_put_state, size 0: none yet
     uint64_t state_size;
-    const char* entries;  // as core/kept_values.h has them
+    const char* entries;  // as core/group/kept_values.h has them
     uint64_t entries_size;
 };
 PendingValues ingest_pending_values(const Ingest* ingest, int32_t table, int32_t aggregate,

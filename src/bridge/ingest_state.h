@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "bridge/ingest.h"
-#include "core/pipeline.h"
+#include "core/table/pipeline.h"
 #include "kafka/reader.h"
 
 namespace anomaly::bridge {

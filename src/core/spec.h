@@ -97,11 +97,12 @@ enum class AggregateKind : uint8_t {
     kStddevPop,
     kStddevSamp,
     kCountDistinct,
-    // What PostgreSQL's own functions compute, of values that core keeps (core/kept_values.h).
+    // What PostgreSQL's own functions compute, of values that core keeps
+    // (core/group/kept_values.h).
     kKept,
     kKeptDistinct,
     kFolded,
-    kFirst,  // by event time (core/kept_row.h)
+    kFirst,  // by event time (core/group/kept_row.h)
     kLast,
 };
 

@@ -4,7 +4,7 @@
 #include <array>
 #include <utility>
 
-#include "core/message_hash.h"
+#include "core/data/message_hash.h"
 #include "kafka/headers.h"
 
 namespace anomaly::kafka {

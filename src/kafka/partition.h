@@ -7,7 +7,7 @@
 #include <deque>
 #include <string>
 
-#include "core/message.h"
+#include "core/data/message.h"
 #include "kafka/client.h"
 #include "kafka/types.h"
 

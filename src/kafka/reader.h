@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "core/message.h"
+#include "core/data/message.h"
 #include "kafka/types.h"
 
 namespace anomaly::kafka {

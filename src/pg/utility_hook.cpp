@@ -1,13 +1,13 @@
 // Sends utility statements that concern us to whoever knows about them.
 #include "pg/utility_hook.h"
 
-#include "pg/continuous_ddl.h"
-#include "pg/database_hold.h"
-#include "pg/rule_dependency.h"
-#include "pg/shmem.h"
-#include "pg/stream_ddl.h"
-#include "pg/wake.h"
-#include "pg/worker_session.h"
+#include "pg/ddl/continuous_ddl.h"
+#include "pg/shared/database_hold.h"
+#include "pg/rule/rule_dependency.h"
+#include "pg/shared/shmem.h"
+#include "pg/ddl/stream_ddl.h"
+#include "pg/shared/wake.h"
+#include "pg/process/worker_session.h"
 
 namespace anomaly::pg {
 

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/decoder.h"
+#include "core/decode/decoder.h"
 
 namespace {
 

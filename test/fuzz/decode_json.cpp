@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/json_decoder.h"
+#include "core/decode/json_decoder.h"
 
 namespace {
 

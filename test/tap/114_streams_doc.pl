@@ -12,7 +12,7 @@ my $tree = $ENV{ANOMALY_TREE};
 my $page = slurp_file("$tree/docs/streams.md");
 
 my %option;
-my $options = slurp_file("$tree/src/pg/options.cpp");
+my $options = slurp_file("$tree/src/pg/stream/options.cpp");
 while ($options =~ /k(?:Server|Table|Column)Options\[\] = \{(.*?)\}/sg)
 {
     my $list = $1;

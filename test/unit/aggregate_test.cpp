@@ -1,5 +1,5 @@
 // Each aggregate's result is PostgreSQL's: types, NULLs, NaN, overflow; and survives being written.
-#include "core/aggregate.h"
+#include "core/group/aggregate.h"
 
 #include <gtest/gtest.h>
 

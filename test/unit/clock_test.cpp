@@ -3,9 +3,9 @@
 
 #include <random>
 
-#include "core/source_clock.h"
-#include "core/watermark.h"
-#include "core/window.h"
+#include "core/time/source_clock.h"
+#include "core/time/watermark.h"
+#include "core/time/window.h"
 
 namespace anomaly {
 namespace {

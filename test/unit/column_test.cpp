@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "core/column.h"
-#include "core/message.h"
+#include "core/data/column.h"
+#include "core/data/message.h"
 
 namespace anomaly {
 namespace {

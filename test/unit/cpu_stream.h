@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/spec.h"
-#include "core/window.h"
+#include "core/time/window.h"
 
 namespace anomaly::testing {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "core/decoder.h"
+#include "core/decode/decoder.h"
 
 namespace anomaly {
 namespace {

@@ -1,6 +1,6 @@
 // Groups by window and key: the same key finds the same slot, closing a window frees its groups
 // alone, and a group costs what the architecture allows.
-#include "core/group_store.h"
+#include "core/group/group_store.h"
 
 #include <gtest/gtest.h>
 
@@ -12,7 +12,7 @@
 #include <set>
 #include <string>
 
-#include "core/checkpoint.h"
+#include "core/table/checkpoint.h"
 
 namespace anomaly {
 namespace {

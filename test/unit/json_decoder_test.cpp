@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "core/json_decoder.h"
+#include "core/decode/json_decoder.h"
 
 namespace anomaly {
 namespace {

@@ -1,6 +1,6 @@
 // First and last by event time: the order of (time, partition, offset), rows without a time, and
 // what comes back from the checkpoint log.
-#include "core/kept_row.h"
+#include "core/group/kept_row.h"
 
 #include <gtest/gtest.h>
 
@@ -16,7 +16,7 @@ struct Row {
     char value;
 };
 
-// As pg/value_codec.h writes a time and a value of one byte.
+// As pg/value/value_codec.h writes a time and a value of one byte.
 std::string packed(const Row& row) {
     if (row.time == kNone) return std::string("\x01\x00\x01", 3) + row.value;
     std::string bytes("\x00\x08", 2);

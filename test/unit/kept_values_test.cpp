@@ -1,13 +1,13 @@
 // Kept values: what is written as changes and as a whole comes back the same, distinct values are
 // kept once, a state takes the place of what it was made of, and the memory is counted.
-#include "core/kept_values.h"
+#include "core/group/kept_values.h"
 
 #include <gtest/gtest.h>
 
 #include <random>
 #include <set>
 
-#include "core/group_store.h"
+#include "core/group/group_store.h"
 
 namespace anomaly {
 namespace {

@@ -1,6 +1,6 @@
 // Batches through the whole of core, with commits and restarts at random moments. The goal: after
 // every commit a table holds what its query gives over the good messages that were not late.
-#include "core/pipeline.h"
+#include "core/table/pipeline.h"
 
 #include <gtest/gtest.h>
 

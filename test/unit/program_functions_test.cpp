@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "core/like.h"
+#include "core/program/like.h"
 #include "program_cases.h"
 
 namespace anomaly {

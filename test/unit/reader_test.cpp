@@ -11,7 +11,7 @@
 #include <map>
 #include <set>
 
-#include "core/message_hash.h"
+#include "core/data/message_hash.h"
 #include "mock_cluster.h"
 
 namespace anomaly::kafka {

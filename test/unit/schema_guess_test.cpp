@@ -1,6 +1,6 @@
 // Goal: a sample of messages gives the columns that a person would have declared.
 // Method: samples with one doubtful thing each.
-#include "core/schema_guess.h"
+#include "core/decode/schema_guess.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // Windows of tumble and hop by length and by calendar, and the zones they are reckoned in. That
 // they are PostgreSQL's is shown by 140_windows.pl; here are the edges.
-#include "core/window.h"
+#include "core/time/window.h"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 // Programs over a column of a batch: the seed's computed event time, and a comparison.
 #include <benchmark/benchmark.h>
 
-#include "core/table_plan.h"
+#include "core/table/table_plan.h"
 #include "inputs.h"
 
 namespace anomaly::bench {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "core/message.h"
+#include "core/data/message.h"
 #include "core/spec.h"
 #include "demo/generator/reading.h"
 #include "test/unit/cpu_stream.h"

@@ -1,7 +1,7 @@
 // A batch's whole way through core, as one table of the seed's query takes it; and its first part.
 #include <benchmark/benchmark.h>
 
-#include "core/pipeline.h"
+#include "core/table/pipeline.h"
 #include "inputs.h"
 
 namespace anomaly::bench {

@@ -1,0 +1,64 @@
+#include "core/data/message.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace anomaly {
+// Returns the place of the bytes. The buffer's size is what it has room for, never cleared.
+size_t MessageBatch::append(const void* bytes, size_t size) {
+    constexpr size_t kFirstBytes = 4096;
+    size_t at = used_;
+    if (buffer_.size() - at < size) {
+        buffer_.resize(std::max({at + size, 2 * buffer_.size(), kFirstBytes}));
+    }
+    if (size > 0) std::memcpy(buffer_.data() + at, bytes, size);
+    used_ += size;
+    return at;
+}
+
+void MessageBatch::clear() {
+    messages_.clear();
+    used_ = 0;
+}
+
+void MessageBatch::add(int32_t partition, int64_t offset, int64_t timestamp_ms, const void* value,
+                       int32_t value_size, const void* key, int32_t key_size) {
+    Message message{};
+    message.partition = partition;
+    message.value_size = value_size;
+    message.key_size = key_size;
+    message.offset = offset;
+    message.timestamp_ms = timestamp_ms;
+    message.value_at = append(value, static_cast<size_t>(std::max(value_size, 0)));
+    message.key_at = append(key, static_cast<size_t>(std::max(key_size, 0)));
+    messages_.push_back(message);
+}
+
+void MessageBatch::set_headers(std::string_view json) {
+    messages_.back().headers_at = append(json.data(), json.size());
+    messages_.back().headers_size = static_cast<int32_t>(json.size());
+}
+
+void MessageBatch::finish() {
+    static constexpr char kZeros[kPadding] = {};
+    append(kZeros, kPadding);
+}
+
+std::string_view MessageBatch::value(int32_t i) const {
+    const Message& message = (*this)[i];
+    if (message.value_size < 0) return {};
+    return {buffer_.data() + message.value_at, static_cast<size_t>(message.value_size)};
+}
+
+std::string_view MessageBatch::headers(int32_t i) const {
+    const Message& message = (*this)[i];
+    return {buffer_.data() + message.headers_at, static_cast<size_t>(message.headers_size)};
+}
+
+std::string_view MessageBatch::key(int32_t i) const {
+    const Message& message = (*this)[i];
+    if (message.key_size < 0) return {};
+    return {buffer_.data() + message.key_at, static_cast<size_t>(message.key_size)};
+}
+
+}  // namespace anomaly

@@ -1,0 +1,116 @@
+// The groups of one table with the states of their aggregates, and what changed since the last
+// commit. One thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "core/group/aggregate.h"
+#include "core/data/bytes.h"
+#include "core/group/group_key.h"
+#include "core/group/group_table.h"
+
+namespace anomaly {
+
+class GroupStore {
+  public:
+    GroupStore(std::vector<Type> key_types, std::vector<std::unique_ptr<Aggregate>> aggregates);
+
+    // The slot of a group, made if there is none; marks it changed.
+    uint32_t touch(int64_t window_start, const std::vector<const Column*>& keys, int32_t row);
+    // The same for the groups (window_starts[i], keys of rows[i]), appended to slots.
+    void touch_all(std::span<const int64_t> window_starts, std::span<const int32_t> rows,
+                   const std::vector<const Column*>& keys, std::vector<uint32_t>& slots);
+    Aggregate& aggregate(size_t i) { return *aggregates_[i]; }
+    const Aggregate& aggregate(size_t i) const { return *aggregates_[i]; }
+
+    const GroupTable& groups() const { return groups_; }
+    const std::vector<uint32_t>& changed() const { return changed_; }
+    bool is_changed(uint32_t slot) const { return (marks_[slot] & kChanged) != 0; }
+    // A commit wrote a row of the group.
+    bool is_written(uint32_t slot) const { return (marks_[slot] & kWritten) != 0; }
+    void set_written(uint32_t slot) { marks_[slot] |= kWritten; }
+    void clear_changed();
+    // Their changed marks must have been cleared.
+    void free_window(int64_t window_start);
+
+    // Most of the memory is of groups that are gone; compact gives it back. Nothing may be marked
+    // changed; slots are others afterwards.
+    bool is_sparse() const;
+    void compact(std::vector<std::unique_ptr<Aggregate>> aggregates);
+
+    // Columns of the groups in the order of slots; failed: 1 where an aggregate has no result.
+    // Texts point into the keys, valid until the group's window is freed.
+    void columns(std::span<const uint32_t> slots, std::vector<Column>& keys,
+                 std::vector<Column>& aggregates, std::vector<uint8_t>& failed) const;
+
+    // Of all groups in a shard.
+    void keys_of_shard(int32_t shard, std::vector<Column>& keys) const;
+
+    // Tells a checkpoint of other keys or aggregates from one of ours.
+    void write_shape(ByteWriter& out) const;
+    bool read_shape(ByteReader& in) const;
+    // A number of groups, each complete, or what the next clear_changed settles of them.
+    enum class Extent : uint8_t { kWhole, kChange };
+    void write_groups(std::span<const uint32_t> slots, Extent extent, ByteWriter& out);
+    // Takes in, over what there is, the groups that accept(window_start, shard) wants. False: the
+    // bytes are not what write_groups makes.
+    template <class Accept>
+    bool read_groups(ByteReader& in, Extent extent, Accept accept);
+
+    // Before groups of one shard after the other are read.
+    void expect(uint64_t groups) { groups_.expect(groups); }
+
+    size_t memory_bytes() const;
+    uint32_t bytes_per_group() const;  // states and table, without keys and index
+
+  private:
+    GroupStore(GroupStore&&) = default;
+    GroupStore& operator=(GroupStore&&) = default;
+
+    enum Mark : uint8_t { kChanged = 1, kWritten = 2 };
+
+    // Rows whose groups are looked for together, so that their memory is waited for together.
+    static constexpr size_t kTogether = 16;
+    struct Wanted {
+        size_t key_at;  // in scratch_
+        size_t key_size;
+        uint32_t hash;
+    };
+    void find_together(std::span<const int64_t> window_starts, std::span<const int32_t> rows,
+                       const std::vector<const Column*>& keys, std::vector<uint32_t>& slots);
+    uint32_t find_or_add(int64_t window_start, std::string_view key, uint32_t hash);
+    void mark_changed(uint32_t slot);
+    bool read_group(int64_t window_start, uint8_t written, std::string_view key,
+                    std::string_view state, Extent extent);
+    int32_t shard_of_key(int64_t window_start, std::string_view key) const;
+
+    GroupKeyCodec codec_;
+    GroupTable groups_;
+    std::vector<std::unique_ptr<Aggregate>> aggregates_;
+    SlotArray<uint8_t> marks_;
+    std::vector<uint32_t> changed_;
+    ByteWriter scratch_;
+};
+
+template <class Accept>
+bool GroupStore::read_groups(ByteReader& in, Extent extent, Accept accept) {
+    uint64_t count = in.varint();
+    int64_t window = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        window = static_cast<int64_t>(static_cast<uint64_t>(window) +
+                                      static_cast<uint64_t>(in.zigzag()));
+        uint8_t written = in.byte();
+        std::string_view key = in.sized();
+        std::string_view state = in.sized();
+        if (!in.ok() || !codec_.valid(key)) return false;
+        if (!accept(window, shard_of_key(window, key))) continue;
+        if (!read_group(window, written, key, state, extent)) return false;
+    }
+    return in.ok();
+}
+
+}  // namespace anomaly

@@ -1,0 +1,332 @@
+#include "core/table/table_state.h"
+
+#include <algorithm>
+
+#include "core/data/column_copy.h"
+
+namespace anomaly {
+
+TableState::TableState(TablePlan plan, int64_t watermark_delay_us, const TableProgress& progress)
+    : plan_(std::move(plan)),
+      clock_(watermark_delay_us, progress),
+      store_(plan_.key_types(), plan_.make_aggregates()),
+      sequence_(progress.sequence) {
+    if (plan_.windows) last_closed_ = last_closed_at(progress.watermark);
+    int64_t first_open = last_closed_ == INT64_MIN ? INT64_MIN : last_closed_ + 1;
+    restore_ = std::make_unique<CheckpointRestore>(store_, schedule_, first_open);
+    for (int32_t o = 0; o < plan_.output_count; o++) {
+        outputs_.emplace_back(plan_.at(plan_.output_at(o)).type);
+    }
+    positions_.assign(progress.partitions, progress.partitions + progress.partition_count);
+}
+
+Error TableState::restore_done() {
+    Error error;
+    if (plan_.kind != TableKind::kFilter) error = restore_->finish(sequence_, clock_.watermark());
+    restore_.reset();
+    // Aggregates without GROUP BY have their one row even over no messages.
+    bool one_row = plan_.kind == TableKind::kRunningTotal && plan_.key_count == 0;
+    if (!error && one_row && store_.groups().size() == 0) store_.touch(0, {}, 0);
+    return error;
+}
+
+int64_t TableState::last_closed_at(int64_t watermark_us) {
+    if (watermark_us == kNoTime) return INT64_MIN;
+    return plan_.windows->last_start_over(watermark_us - plan_.allowed_lateness_us);
+}
+
+void TableState::advance_to(int64_t watermark_us) {
+    clock_.advance_to(watermark_us);
+    if (plan_.windows) last_closed_ = last_closed_at(clock_.watermark());
+}
+
+bool TableState::has_windows_in_range(int64_t event_time_us) {
+    if (!plan_.windows) return true;
+    std::span<const Window> windows = plan_.windows->at(event_time_us);
+    return windows.empty() ||
+           (WindowRule::in_range(windows.front()) && WindowRule::in_range(windows.back()));
+}
+
+bool TableState::admit(const MessageRows& batch, int32_t row, int64_t event_time_us) {
+    if (!plan_.windows) return true;
+    std::span<const Window> windows = plan_.windows->at(event_time_us);
+    if (windows.empty()) return false;
+    for (const Window& window : windows) {
+        if (window.start_us > last_closed_) return true;
+        log_.add_late(batch, row, window.start_us, window.end_us);
+    }
+    return false;
+}
+
+void TableState::fold(const MessageRows& batch, const std::vector<int32_t>& rows,
+                      const Column* event_times, const std::vector<Column>& values) {
+    if (plan_.kind == TableKind::kFilter) {
+        append_outputs(batch, rows, values);
+    } else {
+        for (int32_t a = 0; a < plan_.aggregate_count; a++) {
+            store_.aggregate(static_cast<size_t>(a)).begin_batch(batch);
+        }
+        fold_groups(rows, event_times, values);
+    }
+}
+
+void TableState::fold_groups(const std::vector<int32_t>& rows, const Column* event_times,
+                             const std::vector<Column>& values) {
+    keys_.clear();
+    for (int32_t k = 0; k < plan_.key_count; k++) {
+        keys_.push_back(&values[static_cast<size_t>(plan_.key_at(k))]);
+    }
+    slots_.clear();
+    if (plan_.windows) {
+        fold_windows(rows, *event_times, values);
+        return;
+    }
+    slot_starts_.assign(rows.size(), 0);
+    store_.touch_all(slot_starts_, rows, keys_, slots_);
+    fold_aggregates(rows, values);
+}
+
+// A row goes into each of its windows that is open, piece by piece: there may be many.
+void TableState::fold_windows(const std::vector<int32_t>& rows, const Column& event_times,
+                              const std::vector<Column>& values) {
+    constexpr size_t kPieceRows = 32768;
+    for (int32_t row : rows) {
+        for (const Window& window : plan_.windows->at(event_times.int_at(row))) {
+            if (window.start_us <= last_closed_) continue;
+            slot_starts_.push_back(window.start_us);
+            slot_rows_.push_back(row);
+        }
+        if (slot_rows_.size() >= kPieceRows) fold_piece(values);
+    }
+    fold_piece(values);
+}
+
+void TableState::fold_piece(const std::vector<Column>& values) {
+    store_.touch_all(slot_starts_, slot_rows_, keys_, slots_);
+    fold_aggregates(slot_rows_, values);
+    slots_.clear();
+    slot_starts_.clear();
+    slot_rows_.clear();
+}
+
+void TableState::fold_aggregates(const std::vector<int32_t>& rows,
+                                 const std::vector<Column>& values) {
+    for (int32_t a = 0; a < plan_.aggregate_count; a++) fold_aggregate(a, rows, values);
+}
+
+void TableState::fold_aggregate(int32_t a, const std::vector<int32_t>& rows,
+                                const std::vector<Column>& values) {
+    const Column* argument = nullptr;
+    if (plan_.at(plan_.argument_at(a)).present) {
+        argument = &values[static_cast<size_t>(plan_.argument_at(a))];
+    }
+    Aggregate& aggregate = store_.aggregate(static_cast<size_t>(a));
+    if (!plan_.at(plan_.filter_at(a)).present) {
+        aggregate.update(slots_, rows, argument);
+        return;
+    }
+    const Column& filter = values[static_cast<size_t>(plan_.filter_at(a))];
+    chosen_rows_.clear();
+    chosen_slots_.clear();
+    for (size_t i = 0; i < rows.size(); i++) {
+        if (!is_true(filter, rows[i])) continue;
+        chosen_rows_.push_back(rows[i]);
+        chosen_slots_.push_back(slots_[i]);
+    }
+    aggregate.update(chosen_slots_, chosen_rows_, argument);
+}
+
+void TableState::pending_slots(int32_t aggregate, std::vector<uint32_t>& slots) const {
+    slots.clear();
+    for (uint32_t slot : store_.changed()) {
+        if (!store_.aggregate(static_cast<size_t>(aggregate)).pending(slot).entries.empty()) {
+            slots.push_back(slot);
+        }
+    }
+}
+
+void TableState::append_outputs(const MessageRows& batch, const std::vector<int32_t>& rows,
+                                const std::vector<Column>& values) {
+    for (int32_t row : rows) {
+        output_partitions_.push_back(batch.message(row).partition);
+        output_offsets_.push_back(batch.message(row).offset);
+    }
+    for (int32_t o = 0; o < plan_.output_count; o++) {
+        const Column& from = values[static_cast<size_t>(plan_.output_at(o))];
+        append_rows(from, rows, outputs_[static_cast<size_t>(o)], output_bytes_);
+    }
+}
+
+const ColumnView* TableState::group_keys(int32_t shard) const {
+    store_.keys_of_shard(shard, shard_keys_);
+    shard_key_views_.clear();
+    for (const Column& column : shard_keys_) shard_key_views_.push_back(column.view());
+    return shard_key_views_.data();
+}
+
+bool TableState::has_changes() const {
+    return !store_.changed().empty() || !output_offsets_.empty() || !log_.empty() ||
+           (close_requested_ && has_open_windows());
+}
+
+bool TableState::has_open_windows() const {
+    return plan_.kind == TableKind::kWindowed && store_.groups().window_count() > 0;
+}
+
+bool TableState::closes_at(int64_t watermark_us) {
+    return has_open_windows() && store_.groups().first_window() <= last_closed_at(watermark_us);
+}
+
+void TableState::prepare_commit(const std::vector<PartitionProgress>& positions,
+                                int64_t watermark_us) {
+    if (watermark_us != kNoTime) advance_to(watermark_us);
+    if (close_requested_ && has_open_windows()) {
+        advance_to(plan_.windows->end_of(store_.groups().last_window()) +
+                   plan_.allowed_lateness_us);
+    }
+    close_requested_ = false;
+    positions_ = positions;
+    for (PartitionProgress& p : positions_) p.max_event_time = clock_.max_event_time(p.partition);
+    checkpoint_.clear();
+    closing_.clear();
+    if (plan_.kind != TableKind::kFilter) {
+        gather_groups();
+        gather_checkpoint(sequence_ + 1);
+    }
+    find_gone();
+    publish(sequence_ + 1);
+}
+
+void TableState::find_gone() {
+    gone_start_ = INT64_MIN;
+    if (!plan_.windows || plan_.retention_us == kForEver || clock_.watermark() == kNoTime) return;
+    gone_start_ = plan_.windows->last_start_over(clock_.watermark() - plan_.retention_us);
+}
+
+void TableState::add_row(uint32_t slot, uint8_t flags) {
+    if (!store_.is_written(slot)) flags |= kRowNew;
+    row_slots_.push_back(slot);
+    row_flags_.push_back(flags);
+    row_starts_.push_back(store_.groups().window_start(slot));
+    row_ends_.push_back(plan_.windows ? plan_.windows->end_of(row_starts_.back()) : 0);
+}
+
+void TableState::gather_groups() {
+    row_slots_.clear();
+    row_flags_.clear();
+    row_starts_.clear();
+    row_ends_.clear();
+    if (plan_.windows) store_.groups().append_windows_up_to(last_closed_, closing_);
+    std::vector<uint32_t> closing_slots;
+    for (int64_t start : closing_) store_.groups().append_slots_of_window(start, closing_slots);
+    for (uint32_t slot : closing_slots) {
+        bool unchanged = store_.is_written(slot) && !store_.is_changed(slot);
+        add_row(slot, unchanged ? kRowClosed | kRowUnchanged : kRowClosed);
+    }
+    if (!plan_.emit_on_close) {
+        for (uint32_t slot : store_.changed()) {
+            if (closing_.empty() || store_.groups().window_start(slot) > last_closed_) {
+                add_row(slot, 0);
+            }
+        }
+    }
+    store_.columns(row_slots_, key_columns_, aggregate_columns_, failed_);
+    for (size_t i = 0; i < row_slots_.size(); i++) {
+        if (failed_[i] != 0) row_flags_[i] |= kRowFailed;
+        store_.set_written(row_slots_[i]);
+    }
+}
+
+void TableState::gather_checkpoint(int64_t sequence) {
+    const GroupTable& groups = store_.groups();
+    int64_t last_closed = closing_.empty() ? INT64_MIN : closing_.back();
+    auto stays = [&](uint32_t slot) {
+        return closing_.empty() || groups.window_start(slot) > last_closed;
+    };
+    std::vector<uint32_t> slots;
+    std::copy_if(store_.changed().begin(), store_.changed().end(), std::back_inserter(slots),
+                 stays);
+    ByteWriter payload;
+    write_delta(store_, slots, clock_.watermark(), payload);
+    checkpoint_.add(CheckpointKind::kDelta, 0, sequence, payload.view());
+    int64_t state_bytes = static_cast<int64_t>(groups.size()) * store_.bytes_per_group();
+    schedule_.wrote_delta(sequence, static_cast<int64_t>(payload.size()), state_bytes);
+    for (int32_t shard; (shard = schedule_.next_shard()) >= 0;) {
+        slots.clear();
+        groups.append_slots_of_shard(shard, slots);
+        slots.erase(
+            std::remove_if(slots.begin(), slots.end(), [&](uint32_t slot) { return !stays(slot); }),
+            slots.end());
+        payload.clear();
+        write_snapshot(store_, slots, payload);
+        checkpoint_.add(CheckpointKind::kSnapshot, shard, sequence, payload.view());
+        schedule_.wrote_shard(shard, sequence, static_cast<int64_t>(payload.size()));
+    }
+}
+
+void TableState::publish(int64_t sequence) {
+    bool filter = plan_.kind == TableKind::kFilter;
+    auto show = [](const std::vector<Column>& columns, std::vector<ColumnView>& views) {
+        views.clear();
+        for (const Column& column : columns) views.push_back(column.view());
+    };
+    show(key_columns_, key_views_);
+    show(aggregate_columns_, aggregate_views_);
+    show(outputs_, output_views_);
+    changes_ = {};
+    changes_.row_count = static_cast<int32_t>(filter ? output_offsets_.size() : row_slots_.size());
+    changes_.flags = filter ? nullptr : row_flags_.data();
+    bool windowed = plan_.kind == TableKind::kWindowed;
+    changes_.window_starts = windowed ? row_starts_.data() : nullptr;
+    changes_.window_ends = windowed ? row_ends_.data() : nullptr;
+    changes_.keys = key_views_.data();
+    changes_.aggregates = aggregate_views_.data();
+    changes_.outputs = output_views_.data();
+    changes_.partitions = filter ? output_partitions_.data() : nullptr;
+    changes_.offsets = filter ? output_offsets_.data() : nullptr;
+    bool gone = gone_start_ > gone_committed_;
+    changes_.gone_start = gone ? gone_start_ : kNoTime;
+    changes_.gone_end = gone ? clock_.watermark() - plan_.retention_us : kNoTime;
+    changes_.late_rows = log_.late().data();
+    changes_.late_row_count = static_cast<int32_t>(log_.late().size());
+    changes_.dead_letters = log_.dead().data();
+    changes_.dead_letter_count = static_cast<int32_t>(log_.dead().size());
+    changes_.progress = {positions_.data(), static_cast<int32_t>(positions_.size()),
+                         clock_.watermark(), sequence};
+    changes_.checkpoint = checkpoint_.rows().data();
+    changes_.checkpoint_count = static_cast<int32_t>(checkpoint_.rows().size());
+    changes_.obsolete_below = schedule_.obsolete_below();
+    int64_t closing_groups = std::count_if(row_flags_.begin(), row_flags_.end(),
+                                           [](uint8_t flag) { return (flag & kRowClosed) != 0; });
+    changes_.open_groups = static_cast<int64_t>(store_.groups().size()) - closing_groups;
+    changes_.open_windows =
+        windowed ? store_.groups().window_count() - static_cast<int64_t>(closing_.size()) : 0;
+    changes_.memory_bytes = static_cast<int64_t>(memory_bytes());
+}
+
+void TableState::committed() {
+    sequence_++;
+    gone_committed_ = std::max(gone_committed_, gone_start_);
+    store_.clear_changed();
+    for (int64_t start : closing_) store_.free_window(start);
+    closing_.clear();
+    if (store_.is_sparse()) store_.compact(plan_.make_aggregates());
+    row_flags_.clear();
+    checkpoint_.clear();
+    log_.clear();
+    for (Column& column : outputs_) column.assign_nulls(0);
+    output_partitions_.clear();
+    output_offsets_.clear();
+    output_bytes_.reset();
+    changes_ = {};
+}
+
+size_t TableState::memory_bytes() const {
+    size_t bytes = store_.memory_bytes() + log_.memory_bytes() + output_bytes_.bytes_reserved();
+    for (const Column& column : outputs_) {
+        bytes += column.cells.capacity() * sizeof(uint64_t) + column.nulls.capacity();
+    }
+    return bytes;
+}
+
+}  // namespace anomaly

@@ -1,0 +1,130 @@
+// One continuous table: its groups or pending rows, its event time, what is late for it, and what
+// its next commit writes. Owns all it hands out. One thread.
+//
+//   restore .. restore_done, then: fold batches; prepare_commit; changes; committed; fold ...
+// Nothing may be folded between prepare_commit and committed.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/table/checkpoint.h"
+#include "core/group/group_store.h"
+#include "core/data/message_rows.h"
+#include "core/data/row_log.h"
+#include "core/time/source_clock.h"
+#include "core/spec.h"
+#include "core/table/table_plan.h"
+#include "core/time/watermark.h"
+
+namespace anomaly {
+
+class TableState {
+  public:
+    // The plan has been checked.
+    TableState(TablePlan plan, int64_t watermark_delay_us, const TableProgress& progress);
+
+    Error restore(const CheckpointRow& row) { return restore_->add(row); }
+    Error restore_done();
+
+    TablePlan& plan() { return plan_; }
+    TableClock& clock() { return clock_; }
+    RowLog& log() { return log_; }
+
+    bool has_windows_in_range(int64_t event_time_us);
+    // Logs the row as late for each of its windows that the last commit closed. False: none is left
+    // for it to go into.
+    bool admit(const MessageRows& batch, int32_t row, int64_t event_time_us);
+    // Takes rows in, in their order. event_times: nullptr where the stream has none. values: by
+    // number of the expression; a filter's value is looked at, an argument is only where it is
+    // true.
+    void fold(const MessageRows& batch, const std::vector<int32_t>& rows, const Column* event_times,
+              const std::vector<Column>& values);
+
+    // Groups whose aggregate has values that PostgreSQL has to fold into its state; put_state
+    // answers for each. To be asked before prepare_commit.
+    void pending_slots(int32_t aggregate, std::vector<uint32_t>& slots) const;
+    const GroupStore& store() const { return store_; }
+    GroupStore& store() { return store_; }
+
+    // The keys of all groups in a shard, a column for each; valid until the next call or commit.
+    const ColumnView* group_keys(int32_t shard) const;
+
+    // Something but the position changed since the last commit.
+    bool has_changes() const;
+    // A commit that moved the watermark there would close a window.
+    bool closes_at(int64_t watermark_us);
+    bool has_open_windows() const;
+    void request_close() { close_requested_ = true; }
+    int64_t windows_at_once() const { return plan_.windows ? plan_.windows->at_once() : 1; }
+
+    // positions: where the reader is; event times are the table's own.
+    void prepare_commit(const std::vector<PartitionProgress>& positions, int64_t watermark_us);
+    const TableChanges& changes() const { return changes_; }
+    void committed();
+
+    size_t memory_bytes() const;
+
+  private:
+    void fold_groups(const std::vector<int32_t>& rows, const Column* event_times,
+                     const std::vector<Column>& values);
+    void fold_windows(const std::vector<int32_t>& rows, const Column& event_times,
+                      const std::vector<Column>& values);
+    void fold_piece(const std::vector<Column>& values);
+    void fold_aggregates(const std::vector<int32_t>& rows, const std::vector<Column>& values);
+    void fold_aggregate(int32_t a, const std::vector<int32_t>& rows,
+                        const std::vector<Column>& values);
+    void append_outputs(const MessageRows& batch, const std::vector<int32_t>& rows,
+                        const std::vector<Column>& values);
+    // A window is closed at the watermark if its start is not after this.
+    int64_t last_closed_at(int64_t watermark_us);
+    void advance_to(int64_t watermark_us);
+    void gather_groups();
+    void add_row(uint32_t slot, uint8_t flags);
+    void gather_checkpoint(int64_t sequence);
+    void find_gone();
+    void publish(int64_t sequence);
+
+    TablePlan plan_;
+    TableClock clock_;
+    GroupStore store_;
+    SnapshotSchedule schedule_;
+    std::unique_ptr<CheckpointRestore> restore_;  // until restore_done
+    int64_t sequence_;                            // of the last commit
+    int64_t last_closed_ = INT64_MIN;             // last_closed_at the watermark
+    int64_t gone_committed_ = INT64_MIN;          // rows of windows that start by then are removed
+    bool close_requested_ = false;
+    RowLog log_;
+
+    // Filters: rows to append.
+    std::vector<Column> outputs_;
+    std::vector<int32_t> output_partitions_;
+    std::vector<int64_t> output_offsets_;
+    Arena output_bytes_;
+
+    // What group_keys last gave.
+    mutable std::vector<Column> shard_keys_;
+    mutable std::vector<ColumnView> shard_key_views_;
+
+    // The commit at hand.
+    TableChanges changes_ = {};
+    std::vector<PartitionProgress> positions_;
+    std::vector<int64_t> closing_;  // starts of windows
+    int64_t gone_start_ = INT64_MIN;
+    std::vector<uint32_t> row_slots_;
+    std::vector<uint8_t> row_flags_;
+    std::vector<int64_t> row_starts_, row_ends_;
+    std::vector<Column> key_columns_, aggregate_columns_;
+    std::vector<uint8_t> failed_;
+    std::vector<ColumnView> key_views_, aggregate_views_, output_views_;
+    CheckpointRows checkpoint_;
+
+    // Scratch of fold.
+    std::vector<const Column*> keys_;
+    std::vector<uint32_t> slots_, chosen_slots_;
+    std::vector<int32_t> slot_rows_, chosen_rows_;
+    std::vector<int64_t> slot_starts_;  // of their windows
+};
+
+}  // namespace anomaly

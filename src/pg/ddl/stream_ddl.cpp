@@ -1,0 +1,260 @@
+// Watches over the definitions of streams.
+#include "pg/ddl/stream_ddl.h"
+
+#include "pg/server/catalog.h"
+#include "pg/ddl/continuous_create.h"
+#include "pg/query/definition.h"
+#include "pg/stream/options.h"
+#include "pg/server/pinned_settings.h"
+#include "pg/stream/stream.h"
+#include "pg/shared/wake.h"
+
+namespace anomaly::pg {
+
+namespace {
+
+// ---- what depends on a stream ----
+
+// NULL: no continuous table reads it.
+const char* tables_of(Oid stream) {
+    if (!catalog_is_there()) return NULL;
+    const CatalogArgument argument = argument_oid(REGCLASSOID, stream);
+    return catalog_select_text(
+        "SELECT pg_catalog.string_agg(relid::text, ', ' ORDER BY relid::text COLLATE \"C\") "
+        "FROM anomaly.continuous_table WHERE stream = $1",
+        &argument, 1);
+}
+
+// Those that use the column: their guard depends on it.
+const char* tables_that_use(Oid stream, const char* column) {
+    if (!catalog_is_there()) return NULL;
+    const CatalogArgument arguments[] = {argument_oid(REGCLASSOID, stream), argument_text(column)};
+    return catalog_select_text(
+        "SELECT pg_catalog.string_agg(DISTINCT c.relid::text, ', ') "
+        "FROM anomaly.continuous_table c JOIN pg_catalog.pg_trigger t ON t.tgrelid = c.relid "
+        "JOIN pg_catalog.pg_depend d ON d.objid = t.oid "
+        "AND d.classid = 'pg_catalog.pg_trigger'::regclass "
+        "AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = c.stream "
+        "JOIN pg_catalog.pg_attribute a ON a.attrelid = c.stream AND a.attnum = d.refobjsubid "
+        "WHERE c.stream = $1 AND t.tgname = 'anomaly_guard' AND a.attname::text = $2",
+        arguments, lengthof(arguments));
+}
+
+[[noreturn]] void refuse(Oid stream, const char* what, const char* tables, const char* why,
+                         const char* hint) {
+    ereport(ERROR, (errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+                    errmsg("cannot %s of stream \"%s\"", what, get_rel_name(stream)),
+                    errdetail("Continuous tables depend on it: %s. %s", tables, why),
+                    errhint("%s", hint)));
+}
+
+bool is_same(const char* a, const char* b) {
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+// The positions of tables are offsets of the topic, their windows of the event time.
+void check_table_options(Oid stream, const List* options) {
+    static const char* const kFixed[] = {"topic", "event_time"};
+    static const char* const kWhy[] = {
+        "Their positions are offsets of the topic that they have read.",
+        "Their windows and watermarks are of the event time that they were made with."};
+    ListCell* cell;
+    foreach (cell, options) {
+        const DefElem* option = lfirst_node(DefElem, cell);
+        for (Size i = 0; i < lengthof(kFixed); i++) {
+            if (strcmp(option->defname, kFixed[i]) != 0) continue;
+            const char* before = find_option(GetForeignTable(stream)->options, kFixed[i]);
+            const char* after = option->defaction == DEFELEM_DROP
+                                    ? NULL
+                                    : defGetString(const_cast<DefElem*>(option));
+            const char* tables = tables_of(stream);
+            if (tables == NULL || is_same(before, after)) continue;
+            refuse(stream, psprintf("change option \"%s\"", kFixed[i]), tables, kWhy[i],
+                   "Make another foreign table, and continuous tables over it.");
+        }
+    }
+}
+
+void check_column(Oid stream, const char* column, const char* what) {
+    const char* tables = tables_that_use(stream, column);
+    if (tables == NULL) return;
+    refuse(stream, psprintf("%s \"%s\"", what, column), tables,
+           "What they hold was computed from it as it was.",
+           "Add another column, and make continuous tables that use it.");
+}
+
+void check_alter(Oid stream, const AlterTableStmt* alter) {
+    ListCell* cell;
+    foreach (cell, alter->cmds) {
+        const AlterTableCmd* command = lfirst_node(AlterTableCmd, cell);
+        switch (command->subtype) {
+            case AT_GenericOptions:
+                check_table_options(stream, castNode(List, command->def));
+                break;
+            case AT_AlterColumnType:
+                check_column(stream, command->name, "change the type of column");
+                break;
+            case AT_DropExpression:
+                check_column(stream, command->name, "drop the expression of column");
+                break;
+            case AT_DropColumn:
+                if (command->behavior == DROP_CASCADE) break;
+                check_column(stream, command->name, "drop column");
+                break;
+            default:
+                break;
+        }
+    }
+}
+
+// A field is found by its column's name, unless a path says otherwise.
+void check_column_rename(Oid stream, const RenameStmt* rename) {
+    if (rename->renameType != OBJECT_COLUMN) return;
+    const AttrNumber number = get_attnum(stream, rename->subname);
+    if (number <= 0) return;
+    const List* options = GetForeignColumnOptions(stream, number);
+    if (find_option(options, "path") != NULL || find_option(options, "metadata") != NULL) return;
+    if (get_attgenerated(stream, number) != '\0') return;
+    const char* tables = tables_that_use(stream, rename->subname);
+    if (tables == NULL) return;
+    refuse(stream, psprintf("rename column \"%s\"", rename->subname), tables,
+           "The field of the messages is found by the column's name.",
+           psprintf("ALTER COLUMN %s OPTIONS (ADD path '$.%s') first.",
+                    quote_identifier(rename->subname), rename->subname));
+}
+
+// ---- renaming: stored definitions name the stream and its columns ----
+
+struct Renamed {
+    Oid table;
+    char* settings;
+    Query* query;
+};
+
+List* definitions_of(Oid stream) {
+    List* found = NIL;
+    if (!catalog_is_there()) return found;
+    CatalogArgument arguments[] = {argument_oid(REGCLASSOID, stream), argument_int8(0)};
+    for (;;) {
+        const int64 table = catalog_select_int(
+            "SELECT min(relid::oid::bigint) FROM anomaly.continuous_table "
+            "WHERE stream = $1 AND relid::oid::bigint > $2",
+            arguments, lengthof(arguments), 0);
+        if (table == 0) return found;
+        arguments[1] = argument_int8(table);
+        const CatalogArgument argument = argument_oid(REGCLASSOID, static_cast<Oid>(table));
+        Renamed* renamed = static_cast<Renamed*>(palloc0(sizeof(Renamed)));
+        renamed->table = static_cast<Oid>(table);
+        renamed->settings = catalog_select_text(
+            "SELECT settings::text FROM anomaly.continuous_table WHERE relid = $1", &argument, 1);
+        const char* text = catalog_select_text(
+            "SELECT definition FROM anomaly.continuous_table WHERE relid = $1", &argument, 1);
+        const int nest_level = apply_settings(renamed->settings);
+        renamed->query = parse_query(text);
+        AtEOXact_GUC(true, nest_level);
+        found = lappend(found, renamed);
+    }
+}
+
+void store_renamed(const Renamed* renamed) {
+    const int nest_level = apply_settings(renamed->settings);
+    const CatalogArgument arguments[] = {argument_oid(REGCLASSOID, renamed->table),
+                                         argument_text(qualified_text(renamed->query))};
+    AtEOXact_GUC(true, nest_level);
+    catalog_execute("UPDATE anomaly.continuous_table SET definition = $2 WHERE relid = $1",
+                    arguments, lengthof(arguments), SPI_OK_UPDATE);
+}
+
+// ---- the statements ----
+
+Oid stream_of(const RangeVar* name) {
+    if (name == NULL) return InvalidOid;
+    const Oid relation = RangeVarGetRelid(name, NoLock, true);
+    return OidIsValid(relation) && is_stream(relation) ? relation : InvalidOid;
+}
+
+Oid our_server(const char* name) {
+    const ForeignServer* server = GetForeignServerByName(name, true);
+    if (server == NULL) return InvalidOid;
+    const bool is_ours =
+        strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, "anomaly_kafka") == 0;
+    return is_ours ? server->serverid : InvalidOid;
+}
+
+void wake_streams_of_server(Oid server) {
+    if (!catalog_is_there()) return;
+    CatalogArgument arguments[] = {argument_oid(OIDOID, server), argument_int8(0)};
+    for (;;) {
+        const int64 stream = catalog_select_int(
+            "SELECT min(s.stream::oid::bigint) FROM anomaly.stream s "
+            "JOIN pg_catalog.pg_foreign_table f ON f.ftrelid = s.stream "
+            "WHERE f.ftserver = $1 AND s.stream::oid::bigint > $2",
+            arguments, lengthof(arguments), 0);
+        if (stream == 0) return;
+        wake_stream_at_commit(static_cast<Oid>(stream));
+        arguments[1] = argument_int8(stream);
+    }
+}
+
+}  // namespace
+
+bool begin_stream_statement(Node* node, StreamStatement* out) {
+    switch (nodeTag(node)) {
+        case T_CreateForeignTableStmt:
+            out->made = reinterpret_cast<CreateForeignTableStmt*>(node)->base.relation;
+            return true;
+        case T_AlterTableStmt: {
+            const AlterTableStmt* alter = castNode(AlterTableStmt, node);
+            out->stream = stream_of(alter->relation);
+            if (OidIsValid(out->stream)) check_alter(out->stream, alter);
+            break;
+        }
+        case T_RenameStmt:
+            out->stream = stream_of(castNode(RenameStmt, node)->relation);
+            if (!OidIsValid(out->stream)) break;
+            check_column_rename(out->stream, castNode(RenameStmt, node));
+            out->renamed = definitions_of(out->stream);
+            break;
+        case T_AlterObjectSchemaStmt:
+            out->stream = stream_of(castNode(AlterObjectSchemaStmt, node)->relation);
+            if (OidIsValid(out->stream)) out->renamed = definitions_of(out->stream);
+            break;
+        case T_AlterForeignServerStmt:
+            out->server = our_server(castNode(AlterForeignServerStmt, node)->servername);
+            break;
+        case T_CreateUserMappingStmt:
+            out->server = our_server(castNode(CreateUserMappingStmt, node)->servername);
+            break;
+        case T_AlterUserMappingStmt:
+            out->server = our_server(castNode(AlterUserMappingStmt, node)->servername);
+            break;
+        case T_DropUserMappingStmt:
+            out->server = our_server(castNode(DropUserMappingStmt, node)->servername);
+            break;
+        default:
+            return false;
+    }
+    return OidIsValid(out->stream) || OidIsValid(out->server);
+}
+
+void end_stream_statement(const StreamStatement* statement) {
+    CommandCounterIncrement();
+    Oid stream = statement->stream;
+    if (statement->made != NULL) stream = stream_of(statement->made);
+    if (OidIsValid(stream) && is_stream(stream)) {
+        // Whatever the parts of the definition say to one another is checked here.
+        load_stream(stream, NULL);
+        ListCell* cell;
+        foreach (cell, statement->renamed) {
+            store_renamed(static_cast<const Renamed*>(lfirst(cell)));
+        }
+        if (statement->made == NULL) wake_stream_at_commit(stream);
+    }
+    if (!OidIsValid(statement->server)) return;
+    // Workers are woken by the commit before others hear that their caches are out of date: this
+    // is what they wait for.
+    LockDatabaseObject(ForeignServerRelationId, statement->server, 0, AccessExclusiveLock);
+    wake_streams_of_server(statement->server);
+}
+
+}  // namespace anomaly::pg

@@ -1,0 +1,116 @@
+// Reads what a stream worker needs from the catalog: the stream, its continuous tables, where each
+// of them is in the topic.
+#include "pg/ingest/stream_run.h"
+
+#include "pg/server/catalog.h"
+#include "pg/ingest/progress.h"
+#include "pg/ingest/replay.h"
+#include "pg/rule/rule_set.h"
+#include "pg/table/table_writer.h"
+
+namespace anomaly::pg {
+
+namespace {
+
+const char* text_or_null(const SPITupleTable* rows, uint64 row, int column) {
+    return SPI_getvalue(rows->vals[row], rows->tupdesc, column);
+}
+
+Datum value_of(const SPITupleTable* rows, uint64 row, int column, bool* is_null) {
+    return SPI_getbinval(rows->vals[row], rows->tupdesc, column, is_null);
+}
+
+int64 interval_us(Datum interval) {
+    const Interval* value = DatumGetIntervalP(interval);
+    return value->time + static_cast<int64>(value->day) * USECS_PER_DAY;
+}
+
+void load_table(StreamRun* run, const SPITupleTable* rows, uint64 row) {
+    bool is_null = false;
+    RunTable* table = &run->tables[run->table_count];
+    table->relid = DatumGetObjectId(value_of(rows, row, 1, &is_null));
+    table->owner = relation_owner(table->relid);
+    if (!OidIsValid(table->owner)) return;  // dropped a moment ago
+    const MemoryContext spi_context = MemoryContextSwitchTo(run->context);
+    table->emit_on_close = strcmp(text_or_null(rows, row, 3), "close") == 0;
+    table->start = text_or_null(rows, row, 5);
+    table->settings = text_or_null(rows, row, 6);
+    table->text = text_or_null(rows, row, 2);
+    table->terms = {table->emit_on_close, interval_us(value_of(rows, row, 4, &is_null)), kForEver};
+    const Datum retention = value_of(rows, row, 9, &is_null);
+    if (!is_null) table->terms.retention_us = interval_us(retention);
+    table->failures = DatumGetInt32(value_of(rows, row, 7, &is_null));
+    table->close_requested = DatumGetBool(value_of(rows, row, 8, &is_null));
+    table->has_replays = DatumGetBool(value_of(rows, row, 10, &is_null));
+    table->is_loaded = load_definition(run, table);
+    if (table->is_loaded) {
+        table->writer =
+            create_writer(table->relid, table->owner, table->definition, table->settings);
+        set_writer_spec(table->writer, table->spec);
+        table->rules = load_rules(table->relid, table->definition);
+    }
+    load_progress(table->relid, &table->progress);
+    MemoryContextSwitchTo(spi_context);
+    run->table_count++;
+}
+
+void load_tables(StreamRun* run) {
+    const Oid types[] = {REGCLASSOID};
+    const Datum values[] = {ObjectIdGetDatum(run->stream)};
+    SPI_connect();
+    const int result = SPI_execute_with_args(
+        "SELECT c.relid, c.definition, c.emit, c.allowed_lateness, c.start, c.settings, "
+        "p.failures, c.close_requested, c.retention, "
+        "EXISTS (SELECT FROM anomaly.dead_letter l "
+        "WHERE l.stream = c.stream AND c.relid = ANY (l.replay_for)) "
+        "FROM anomaly.continuous_table c JOIN anomaly.table_progress p USING (relid) "
+        "WHERE c.stream = $1 ORDER BY c.relid",
+        1, const_cast<Oid*>(types), const_cast<Datum*>(values), NULL, false, 0);
+    if (result != SPI_OK_SELECT) elog(ERROR, "cannot read anomaly.continuous_table");
+    SPITupleTable* rows = SPI_tuptable;
+    const uint64 count = SPI_processed;
+    run->tables = static_cast<RunTable*>(
+        MemoryContextAllocZero(run->context, sizeof(RunTable) * (count + 1)));
+    for (uint64 row = 0; row < count; row++) load_table(run, rows, row);
+    SPI_finish();
+}
+
+// A generated column whose function the owner may not call is no message's fault.
+void rehearse_generated(const StreamDefinition* stream) {
+    Oid user;
+    int context;
+    GetUserIdAndSecContext(&user, &context);
+    SetUserIdAndSecContext(stream->owner,
+                           context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+    for (int c = 0; c < stream->spec.column_count; c++) {
+        if (stream->generated[c] == NULL) continue;
+        Expr* expr = reinterpret_cast<Expr*>(stream->generated[c]);
+        ExecInitExpr(expression_planner(expr), NULL);
+    }
+    SetUserIdAndSecContext(user, context);
+}
+
+}  // namespace
+
+bool load_run(StreamRun* run) {
+    if (get_rel_relkind(run->stream) != RELKIND_FOREIGN_TABLE) return false;
+    take_replay_requests(run->stream);
+    load_tables(run);
+    if (run->table_count == 0) return false;
+    const MemoryContext caller = MemoryContextSwitchTo(run->context);
+    bool* used = static_cast<bool*>(palloc0(sizeof(bool) * MaxHeapAttributeNumber));
+    run->readers =
+        static_cast<RunReader**>(palloc0(sizeof(RunReader*) * static_cast<Size>(run->table_count)));
+    for (int t = 0; t < run->table_count; t++) {
+        if (run->tables[t].is_loaded) mark_used_columns(run->tables[t].definition, used);
+    }
+    // Behind whoever is changing the server or a mapping just now.
+    LockDatabaseObject(ForeignServerRelationId, GetForeignServerIdByRelId(run->stream), 0,
+                       AccessShareLock);
+    run->definition = load_stream(run->stream, used);
+    rehearse_generated(run->definition);
+    MemoryContextSwitchTo(caller);
+    return true;
+}
+
+}  // namespace anomaly::pg

@@ -1,0 +1,109 @@
+// Loads what a continuous table computes. To make its spec, constants are folded, by functions that
+// are its owner's affair: they run as the owner, and an error of theirs stops this table alone.
+#include "pg/ingest/stream_run.h"
+
+#include "pg/query/aggregate_plan.h"
+#include "pg/shared/extension_lock.h"
+#include "pg/evaluate/kept_aggregate.h"
+#include "pg/query/key_identity.h"
+#include "pg/server/pinned_settings.h"
+#include "pg/ingest/progress.h"
+#include "pg/shared/shmem.h"
+#include "pg/server/subtransaction.h"
+
+namespace anomaly::pg {
+
+namespace {
+
+struct Load {
+    RunTable* table;
+    MemoryContext context;
+};
+
+void prepare_expression(Expr* expr) {
+    ListCell* cell;
+    if (!is_packed(expr)) {
+        ExecInitExpr(expression_planner(expr), NULL);
+        return;
+    }
+    foreach (cell, castNode(RowExpr, expr)->args) {
+        ExecInitExpr(expression_planner(static_cast<Expr*>(lfirst(cell))), NULL);
+    }
+}
+
+// What would end the worker in the middle of a batch, such as a function that the owner may not
+// call any more, comes to light here.
+void rehearse(const TableDefinition* definition) {
+    MemoryContext temporary =
+        AllocSetContextCreate(CurrentMemoryContext, "anomaly rehearsal", ALLOCSET_DEFAULT_SIZES);
+    const MemoryContext caller = MemoryContextSwitchTo(temporary);
+    for (int e = 0; e < expression_count(definition); e++) {
+        Expr* expr = expression_at(definition, e);
+        if (expr != NULL) prepare_expression(expr);
+    }
+    for (int a = 0; a < definition->aggregate_count; a++) {
+        const AggregatePlan* plan = &definition->aggregate_plans[a];
+        if (plan->kind == AggregateKind::kFolded) make_kept_aggregate(plan);
+    }
+    MemoryContextSwitchTo(caller);
+    MemoryContextDelete(temporary);
+}
+
+void load_step(void* opaque) {
+    const Load* load = static_cast<const Load*>(opaque);
+    RunTable* table = load->table;
+    MemoryContextSwitchTo(load->context);
+    PushActiveSnapshot(GetTransactionSnapshot());
+    const int nest_level = apply_settings(table->settings);
+    Query* query = parse_query(table->text);
+    Oid user;
+    int context;
+    GetUserIdAndSecContext(&user, &context);
+    SetUserIdAndSecContext(table->owner,
+                           context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+    table->definition = analyze_definition(query);
+    table->spec = make_table_spec(table->definition, table->relid, table->terms);
+    table->identities = make_key_identities(table->definition);
+    rehearse(table->definition);
+    SetUserIdAndSecContext(user, context);
+    AtEOXact_GUC(false, nest_level);
+    PopActiveSnapshot();
+}
+
+}  // namespace
+
+bool load_definition(const StreamRun* run, RunTable* table) {
+    const MemoryContext caller = CurrentMemoryContext;
+    Load load = {table, AllocSetContextCreate(run->context, "anomaly continuous table",
+                                              ALLOCSET_DEFAULT_SIZES)};
+    ErrorData* error = run_in_subtransaction(load_step, &load, Containment::kTable);
+    MemoryContextSwitchTo(caller);
+    if (error == NULL) return true;
+    table->definition = NULL;
+    table->spec = NULL;
+    table->identities = NULL;
+    MemoryContextDelete(load.context);
+    fail_table(table, error->message);
+    FreeErrorData(error);
+    return false;
+}
+
+bool retry_load(StreamRun* run, RunTable* table) {
+    const MemoryContext caller = CurrentMemoryContext;
+    if (!begin_extension_transaction()) return false;
+    RunTable attempt = *table;
+    if (load_definition(run, &attempt)) {
+        SPI_connect();
+        clear_failure(table->relid);
+        SPI_finish();
+        wake_stream(MyDatabaseId, run->stream);
+        attempt.retry_at_us = PG_INT64_MAX;
+    }
+    table->failures = attempt.failures;
+    table->retry_at_us = attempt.retry_at_us;
+    end_extension_transaction();
+    MemoryContextSwitchTo(caller);
+    return true;
+}
+
+}  // namespace anomaly::pg

@@ -1,0 +1,94 @@
+// The manager of one database: reads the catalog, keeps a worker for each stream that feeds
+// something, and ends when the extension is gone. PostgreSQL restarts none of them; the launcher
+// restarts managers, managers restart stream workers.
+#include "pg/event/event_head.h"
+#include "pg/shared/extension_lock.h"
+#include "pg/rule/finding.h"
+#include "pg/server/guc.h"
+#include "pg/server/identity.h"
+#include "pg/process/manager_streams.h"
+#include "pg/shared/wait.h"
+#include "pg/process/worker_session.h"
+
+namespace anomaly::pg {
+
+namespace {
+
+bool complained_of_identity = false;
+
+// A copy of another database's tables runs nothing until somebody says so.
+bool may_run(int stream_count) {
+    if (stream_count == 0) return false;
+    switch (check_identity()) {
+        case Identity::kUnknown:
+            write_identity();
+            return true;
+        case Identity::kOurs:
+            complained_of_identity = false;
+            return true;
+        case Identity::kForeign:
+            break;
+    }
+    if (!complained_of_identity) {
+        ereport(LOG, (errmsg("anomaly runs no streams in database \"%s\": its tables come from "
+                             "another cluster or database",
+                             get_database_name(MyDatabaseId)),
+                      errhint("To let this copy consume and alert, call anomaly.resume() in it.")));
+    }
+    complained_of_identity = true;
+    return false;
+}
+
+// One look at the catalog; false: the extension is gone.
+bool read_catalog() {
+    if (!begin_extension_transaction()) return false;
+    pgstat_report_activity(STATE_RUNNING, "reading the catalog of anomaly");
+    const int count = settings.paused ? 0 : read_wanted_streams();
+    if (!may_run(count)) want_no_streams();
+    end_extension_transaction();
+    pgstat_report_stat(false);
+    pgstat_report_activity(STATE_IDLE, NULL);
+    return true;
+}
+
+// Events first, then what they tell of; now and then, and when a setting has changed. Returns when
+// it is to be called again.
+TimestampTz remove_old(TimestampTz due) {
+    constexpr int64 kIntervalUs = 60 * USECS_PER_SEC;
+    static int last_settings[2] = {-1, -1};
+    const TimestampTz now = GetCurrentTimestamp();
+    const bool as_before = settings.event_retention_s == last_settings[0] &&
+                           settings.finding_retention_s == last_settings[1];
+    if (now < due && as_before) return due;
+    if (settings.paused) return now + kIntervalUs;
+    last_settings[0] = settings.event_retention_s;
+    last_settings[1] = settings.finding_retention_s;
+    return remove_old_events() || remove_old_findings() ? now : now + kIntervalUs;
+}
+
+void run(const WorkerOrder&) {
+    make_stream_table();
+    TimestampTz removal_due = 0;
+    for (;;) {
+        reload_configuration_if_asked();
+        if (!read_catalog()) {
+            publish_ending(Ending::kNoExtension);
+            return;
+        }
+        const TimestampTz next = step_streams();
+        publish_state(StreamState::kRunning);
+        removal_due = remove_old(removal_due);
+        wait_for_events(-1, Min(next, removal_due));
+    }
+}
+
+}  // namespace
+
+}  // namespace anomaly::pg
+
+ANOMALY_EXPORT void anomaly_manager_main(Datum) {
+    const anomaly::pg::WorkerOrder* order = NULL;
+    if (anomaly::pg::open_worker_session(&order)) {
+        anomaly::pg::run_worker_body(anomaly::pg::run, *order);
+    }
+}

@@ -1,0 +1,60 @@
+// What lies in shared memory; only for the shmem_*.cpp files. Every field is read and written under
+// `lock`, but for the condition variables, which have their own.
+#pragma once
+
+#include "pg/shared/shmem.h"
+
+namespace anomaly::pg {
+
+// Messages counted up to a moment; two of them give the rate.
+struct RatePoint {
+    TimestampTz at;
+    int64 message_count;
+};
+
+struct WorkerSlot {
+    WorkerKey key;  // database InvalidOid: free
+    int pid;        // 0: claimed, no process in it
+    Latch* latch;   // of that process
+    bool reload;    // a stream worker is to read the catalog again
+    bool released;  // free as soon as the process has left
+    Ending ending;
+    StreamState state;
+    TimestampTz started_at;
+    StreamFigures figures;
+    RatePoint older;
+    RatePoint newer;
+    TimestampTz last_error_at;
+    char last_error[sizeof(WorkerView::last_error)];
+};
+
+struct Hold {
+    Oid database;
+    int pid;  // of the session that holds it, 0: free
+};
+
+constexpr int kMaxHolds = 32;
+constexpr int kMaxTold = 64;
+
+struct SharedState {
+    LWLock* lock;
+    Latch* launcher;
+    ConditionVariable left;       // broadcast when a process has left its slot
+    ConditionVariable committed;  // broadcast when a stream worker has committed
+    Hold holds[kMaxHolds];
+    Oid told[kMaxTold];  // databases the launcher is to look at again
+    int told_count;
+    int slot_count;
+    WorkerSlot slots[FLEXIBLE_ARRAY_MEMBER];
+};
+
+extern SharedState* shared;
+
+// Both under the lock. A key of two InvalidOids finds a free slot.
+WorkerSlot* find_slot(WorkerKey key);
+bool is_held(Oid database);
+
+// The slot this process is in, NULL: none.
+WorkerSlot* current_slot();
+
+}  // namespace anomaly::pg

@@ -1,0 +1,51 @@
+// Writes the changes of one commit into a continuous table: a set at a time, as ordinary SQL, so
+// that triggers, indexes and logical replication see what they always see.
+#pragma once
+
+#include "core/spec.h"
+#include "pg/query/definition.h"
+#include "pg/pg.h"
+
+namespace anomaly::pg {
+
+struct TableWriter;
+
+// Lives in the current memory context. `pinned_settings` is the json of the settings that the
+// definition was made under.
+TableWriter* create_writer(Oid table, Oid owner, const TableDefinition* definition,
+                           const char* pinned_settings);
+void set_writer_spec(TableWriter* writer, const TableSpec* spec);
+
+// What rules and the statements read: one row for each group changed or closed, or message
+// appended. Columns as the table's, then these.
+constexpr const char kChangesName[] = "anomaly_changes";
+constexpr const char kOrdinalColumn[] = "anomaly ordinal";      // int4
+constexpr const char kChangedColumn[] = "anomaly changed";      // bool: to be written
+constexpr const char kClosedColumn[] = "anomaly closed";        // bool: its window is final now
+constexpr const char kPartitionColumn[] = "anomaly partition";  // int4, filters
+constexpr const char kOffsetColumn[] = "anomaly offset";        // int8, filters
+
+// Evaluates the rows and registers them with SPI under kChangesName. Needs SPI_connect, as the
+// table's owner. Returns how many rows there are.
+int64 collect_changes(TableWriter* writer, const TableChanges* changes);
+
+// Frees what was registered; before SPI_finish.
+void end_changes(TableWriter* writer);
+
+// Writes the registered changes. Returns the number of rows inserted, updated and deleted.
+int64 write_changes(TableWriter* writer);
+
+// Removes the rows that retention wants gone with this commit. Returns their number.
+int64 expire_rows(TableWriter* writer, const TableChanges* changes);
+
+// Rows of this commit whose expressions over aggregates, or HAVING, raised an error; and the last.
+int64 writer_error_count(const TableWriter* writer, const char** message);
+
+// Puts the definition's settings in force until AtEOXact_GUC(true, the returned nest level): its
+// expressions and the triggers on the table mean what they meant when it was created.
+int apply_writer_settings(const TableWriter* writer);
+
+// Quoted and qualified name of the table, as it is now.
+const char* writer_table_name(TableWriter* writer);
+
+}  // namespace anomaly::pg
