@@ -60,7 +60,7 @@ CREATE TABLE t WITH (anomaly.continuous) AS SELECT i.host FROM ddl_in i, ddl_oth
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT host FROM (SELECT host FROM ddl_in LIMIT 5) s;
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT host FROM ddl_in WHERE host IN (SELECT host FROM ddl_plain);
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT (SELECT 1) AS one FROM ddl_in;
-CREATE TABLE t WITH (anomaly.continuous) AS WITH s AS (SELECT host FROM ddl_in) SELECT host FROM s;
+CREATE TABLE t WITH (anomaly.continuous) AS WITH RECURSIVE s AS (SELECT host FROM ddl_in UNION SELECT host FROM s) SELECT host FROM s;
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT DISTINCT host FROM ddl_in;
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT DISTINCT ON (host) host, cpu FROM ddl_in;
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT host FROM ddl_in ORDER BY host;

@@ -6,6 +6,7 @@
 #include "pg/ddl/continuous_dependencies.h"
 #include "pg/ddl/continuous_options.h"
 #include "pg/query/definition.h"
+#include "pg/query/view.h"
 #include "pg/server/pinned_settings.h"
 #include "pg/shared/wake.h"
 
@@ -19,13 +20,6 @@ void check_into(const IntoClause* into) {
                         errmsg("a continuous table cannot be temporary or unlogged"),
                         errdetail("Its rows are committed together with its positions in the "
                                   "topic, and must survive a crash as they do.")));
-    }
-}
-
-void check_select_right(const TableDefinition* definition) {
-    const AclResult result = pg_class_aclcheck(definition->stream, GetUserId(), ACL_SELECT);
-    if (result != ACLCHECK_OK) {
-        aclcheck_error(result, OBJECT_FOREIGN_TABLE, get_rel_name(definition->stream));
     }
 }
 
@@ -266,6 +260,22 @@ void check_options(const TableDefinition* definition, const ContinuousOptions* o
     }
 }
 
+// The text to be stored. What was in a view is in it, and no longer the view's: the definition
+// stays as it is whatever becomes of the view, and needs no right on the schemas of what that
+// reads.
+Query* take_definition(Query* query, char** text) {
+    const bool had_views = expand_views(query);
+    *text = qualified_text(static_cast<Query*>(copyObjectImpl(query)));
+    if (!had_views) return query;
+    Oid user;
+    int context;
+    GetUserIdAndSecContext(&user, &context);
+    SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, context | SECURITY_LOCAL_USERID_CHANGE);
+    query = parse_query(*text);
+    SetUserIdAndSecContext(user, context);
+    return query;
+}
+
 bool already_there(const IntoClause* into, bool if_not_exists) {
     const Oid schema = RangeVarGetCreationNamespace(into->rel);
     if (!OidIsValid(get_relname_relid(into->rel->relname, schema))) return false;
@@ -293,10 +303,10 @@ void create_continuous_table(const IntoClause* into, Query* query, bool if_not_e
     check_into(into);
     const ContinuousOptions options = take_continuous_options(into->options);
     if (already_there(into, if_not_exists)) return;
-    char* text = qualified_text(static_cast<Query*>(copyObjectImpl(query)));
+    char* text = NULL;
+    query = take_definition(query, &text);
     TableDefinition* definition = analyze_definition(query);
     check_options(definition, &options);
-    check_select_right(definition);
     check_maintained(definition, options.emit_on_close);
     List* storage = with_fillfactor(options.storage, definition, options.emit_on_close);
     const Oid table = make_table(definition, into, storage, query_string);

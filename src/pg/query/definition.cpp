@@ -30,7 +30,8 @@ void refuse(bool present, const char* what, const char* hint) {
 void check_clauses(const Query* query) {
     refuse(query->commandType != CMD_SELECT || query->utilityStmt != NULL, "anything but a SELECT",
            "Write CREATE TABLE ... WITH (anomaly.continuous) AS SELECT ...");
-    refuse(query->cteList != NIL, "WITH queries", "Write the expressions in place.");
+    refuse(query->cteList != NIL, "WITH queries that are recursive or change data",
+           "Write a plain SELECT.");
     refuse(query->hasSubLinks, "sub-selects",
            "Join ordinary tables in a rule function or in a view over the continuous table.");
     refuse(query->hasWindowFuncs, "window functions",
@@ -119,7 +120,8 @@ Source analyze_from(const Query* query) {
         } else if (entry->rtekind == RTE_FUNCTION) {
             take_function(entry, rtindex, &source);
         } else {
-            refuse(true, "sub-selects in FROM", "Make a continuous table of the sub-select.");
+            refuse(true, "a sub-select or view in FROM that does more than choose, name and filter",
+                   "Make a continuous table of that SELECT.");
         }
     }
     refuse(source.stream_varno == 0, "no stream in FROM",

@@ -1,5 +1,6 @@
 // As the planner pulls up a simple sub-select, before there is a planner: its FROM and WHERE take
-// its place, and its columns are replaced by what they stand for.
+// its place, and its columns are replaced by what they stand for. A WITH query is a sub-select
+// wherever it is named: nothing in it is volatile, so that it may be computed in any place.
 #include "pg/query/pull_up.h"
 
 namespace anomaly::pg {
@@ -68,9 +69,58 @@ void pull_up(Query* query, int rtindex) {
     query->rtable = list_concat(query->rtable, inner->rtable);
 }
 
+struct Inlining {
+    const CommonTableExpr* with;
+    Index depth;  // levels below the query that has it
+};
+
+void inline_here(RangeTblEntry* entry, const Inlining* inlining) {
+    if (entry->rtekind != RTE_CTE || entry->ctelevelsup != inlining->depth ||
+        strcmp(entry->ctename, inlining->with->ctename) != 0) {
+        return;
+    }
+    Node* select = static_cast<Node*>(copyObjectImpl(inlining->with->ctequery));
+    if (inlining->depth > 0) IncrementVarSublevelsUp(select, static_cast<int>(inlining->depth), 1);
+    entry->rtekind = RTE_SUBQUERY;
+    entry->subquery = castNode(Query, select);
+}
+
+bool inline_below(Node* node, void* opaque) {
+    Inlining* inlining = static_cast<Inlining*>(opaque);
+    if (node == NULL) return false;
+    if (IsA(node, RangeTblEntry)) {
+        inline_here(castNode(RangeTblEntry, node), inlining);
+        return false;
+    }
+    if (!IsA(node, Query)) return expression_tree_walker(node, inline_below, opaque);
+    inlining->depth++;
+    query_tree_walker(castNode(Query, node), inline_below, opaque, QTW_EXAMINE_RTES_AFTER);
+    inlining->depth--;
+    return false;
+}
+
+bool can_be_inlined(const CommonTableExpr* with) {
+    return !with->cterecursive && IsA(with->ctequery, Query) &&
+           castNode(Query, with->ctequery)->commandType == CMD_SELECT;
+}
+
+// All of them, or none. One may name those before it.
+void inline_with_queries(Query* query) {
+    ListCell* cell;
+    foreach (cell, query->cteList) {
+        if (!can_be_inlined(lfirst_node(CommonTableExpr, cell))) return;
+    }
+    foreach (cell, query->cteList) {
+        Inlining inlining = {lfirst_node(CommonTableExpr, cell), 0};
+        query_tree_walker(query, inline_below, &inlining, QTW_EXAMINE_RTES_AFTER);
+    }
+    query->cteList = NIL;
+}
+
 }  // namespace
 
 void pull_up_subselects(Query* query) {
+    inline_with_queries(query);
     if (query->commandType != CMD_SELECT || query->setOperations != NULL) return;
     const int count = list_length(query->rtable);  // those that are pulled up bring others
     for (int rtindex = 1; rtindex <= count; rtindex++) {

@@ -1,4 +1,5 @@
-// Sub-selects in FROM that only choose, name and filter rows, written into the query around them.
+// Sub-selects in FROM, and WITH queries, that only choose, name and filter rows, written into the
+// query around them.
 #pragma once
 
 #include "pg/pg.h"
