@@ -166,7 +166,7 @@ REVOKE ALL ON FUNCTION anomaly.test_rule(text, timestamptz, timestamptz) FROM PU
 
 CREATE FUNCTION anomaly.explain_rule(name text) RETURNS SETOF text
 LANGUAGE c STRICT VOLATILE AS 'MODULE_PATHNAME', 'anomaly_explain_rule';
-COMMENT ON FUNCTION anomaly.explain_rule(text) IS 'EXPLAIN of the query that evaluates a rule over the rows of a commit; for the table''s owner';
+COMMENT ON FUNCTION anomaly.explain_rule(text) IS 'EXPLAIN of the query that evaluates a rule over the rows of a commit, and how many rules share that; for the table''s owner';
 REVOKE ALL ON FUNCTION anomaly.explain_rule(text) FROM PUBLIC;
 
 -- One statement each: all change the same row of pg_extension.

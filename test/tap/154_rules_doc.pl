@@ -29,6 +29,11 @@ for my $block (@blocks)
     is($err, '', $title);
 }
 
+# What the page shows of a plan is its beginning.
+my ($shown) = $page =~ /^```\n( Shared by .*?)\(cost=\.\.\.\n```$/ms;
+$shown =~ s/^ //mg;
+like(sql(q{SELECT * FROM anomaly.explain_rule('a over 70')}), qr/\A\Q$shown\E/, 'the plan');
+
 # Per window: host => usage. Host b stops after window 5.
 my @windows = (({ a => 71, b => 61 }) x 2, ({ a => 72, b => 62 }) x 3, { a => 96, b => 61 },
     ({ a => 71 }) x 2);

@@ -92,7 +92,8 @@ void write_as_owner(TablePart* part) {
     allow_table_writes(false);
     CommandCounterIncrement();
     if (part->changes->row_count > 0) {
-        evaluate_rules(part->table->rules, part->changes, part->commit->context, &part->findings);
+        evaluate_rules(part->table->rules, part->changes, collected_rows(part->table->writer),
+                       part->commit->context, &part->findings);
     }
     const MemoryContext caller = MemoryContextSwitchTo(part->commit->context);
     if (part->follows) collect_touched(part->table->rules, &part->touched);

@@ -3,6 +3,7 @@
 #include "pg/ingest/stream_run.h"
 
 #include "pg/server/catalog.h"
+#include "pg/rule/finding_state.h"
 #include "pg/ingest/progress.h"
 #include "pg/ingest/replay.h"
 #include "pg/rule/rule_set.h"
@@ -31,6 +32,7 @@ void load_table(StreamRun* run, const SPITupleTable* rows, uint64 row) {
     table->relid = DatumGetObjectId(value_of(rows, row, 1, &is_null));
     table->owner = relation_owner(table->relid);
     if (!OidIsValid(table->owner)) return;  // dropped a moment ago
+    forget_states_without_rule(table->relid);
     const MemoryContext spi_context = MemoryContextSwitchTo(run->context);
     table->emit_on_close = strcmp(text_or_null(rows, row, 3), "close") == 0;
     table->start = text_or_null(rows, row, 5);

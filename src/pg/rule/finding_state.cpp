@@ -63,7 +63,7 @@ ArrayColumn rules_to_end(const RuleSet* set) {
     ArrayColumn names = make_array_column(TEXTOID, set->count);
     for (int i = 0; i < set->count; i++) {
         const Rule* rule = &set->rules[i];
-        if (!rule->on_close && rule->result == RuleResult::kDone && rule->dropped_count == 0) {
+        if (!rule->on_close && result_of(rule) == RuleResult::kDone && rule->dropped_count == 0) {
             append_text(&names, rule->name);
         }
     }

@@ -3,6 +3,7 @@
 
 #include "pg/rule/finding_receiver.h"
 #include "pg/server/guc.h"
+#include "pg/rule/rule_filter.h"
 #include "pg/rule/rule_limit.h"
 #include "pg/rule/rule_parameters.h"
 #include "pg/server/subtransaction.h"
@@ -16,6 +17,7 @@ constexpr int kLeastLimitMs = 10;
 // The evaluation of all rules of a table in one commit.
 struct Round {
     RuleSet* set;
+    CollectedRows rows;
     const char* search_path;  // in force, at a nest level of its own; NULL: none
     int nest_level;
     MemoryContext target;
@@ -24,11 +26,12 @@ struct Round {
                    // than twice the limit of one, however many are stuck
 };
 
-// One query: of one rule, or of several that share it.
+// One query: of one rule, or of those of a group that have something to look at.
 struct Evaluation {
     RuleSet* set;
     Rule** rules;
     int count;
+    RuleGroup* group;  // NULL: of one rule
     RulePlan* plan;
     FindingReceiver receiver;
 };
@@ -38,10 +41,14 @@ struct Evaluation {
 // What is right for a few rows is ruinous for many: a plan lasts until there are so many more.
 constexpr int64 kTooManyMore = 10;
 
+bool is_prepared(const RulePlan* plan, const RuleSet* set) {
+    return plan->prepared != NULL && set->row_count <= plan->row_count * kTooManyMore;
+}
+
 void prepare(const Evaluation* evaluation) {
     RulePlan* plan = evaluation->plan;
     RuleSet* set = evaluation->set;
-    if (plan->prepared != NULL && set->row_count <= plan->row_count * kTooManyMore) return;
+    if (is_prepared(plan, set)) return;
     if (plan->prepared != NULL) SPI_freeplan(plan->prepared);
     plan->prepared = NULL;
     plan->row_count = Max(set->row_count, 1);
@@ -49,7 +56,7 @@ void prepare(const Evaluation* evaluation) {
         const MemoryContext caller = MemoryContextSwitchTo(set->context);
         const Rule* rule = evaluation->rules[0];
         plan->query = make_rule_query(set->table, set->definition, rule->call, rule->on_close,
-                                      evaluation->count > 1);
+                                      evaluation->group != NULL);
         MemoryContextSwitchTo(caller);
     }
     plan->prepared = SPI_prepare(plan->query, 0, NULL);
@@ -89,9 +96,20 @@ void evaluate_step(void* opaque) {
     if (result != SPI_OK_SELECT) {
         elog(ERROR, "unexpected result %s of a rule", SPI_result_code_string(result));
     }
-    if (evaluation->count > 1 && evaluation->receiver.row_count >= kMaxCountedFindings) {
+    if (evaluation->group == NULL) return;
+    if (evaluation->receiver.row_count >= kMaxCountedFindings) {
         elog(ERROR, "rules found too much together");
     }
+    if (evaluation->group->filter.keys.count > 0 && !filter_is_current(evaluation->group)) {
+        elog(ERROR, "the function changed on the way");
+    }
+}
+
+void filter_step(void* opaque) {
+    const Evaluation* evaluation = static_cast<const Evaluation*>(opaque);
+    restrict_rights();
+    prepare(evaluation);
+    make_filter(evaluation->set, evaluation->group);
 }
 
 const char* describe(const ErrorData* error, int64 elapsed_us, int limit_ms) {
@@ -118,63 +136,101 @@ void use_search_path(Round* round, const char* path) {
     round->search_path = path;
 }
 
-// NULL: it was well.
-const char* run_query(Round* round, Rule** rules, int count, RulePlan* plan) {
-    Evaluation evaluation = {round->set, rules, count, plan,
-                             make_finding_receiver(rules, round->target)};
+// Under the time limit and rights of rules. NULL: it was well.
+const char* run_step(Round* round, void (*step)(void*), Evaluation* evaluation) {
     const TimestampTz start = GetCurrentTimestamp();
-    use_search_path(round, rules[0]->search_path);
-    start_rule_limit(rules, count, round->limit_ms);
-    ErrorData* error = run_in_subtransaction(evaluate_step, &evaluation, Containment::kRule);
+    use_search_path(round, evaluation->rules[0]->search_path);
+    start_rule_limit(evaluation->rules, evaluation->count, round->limit_ms);
+    ErrorData* error = run_in_subtransaction(step, evaluation, Containment::kRule);
     stop_rule_limit();
+    if (error == NULL) return NULL;
     const int64 elapsed_us = Max(GetCurrentTimestamp() - start, 0);
-    for (int i = 0; i < count; i++) {
-        rules[i]->elapsed_us += elapsed_us * (i + 1) / count - elapsed_us * i / count;
-    }
     const MemoryContext caller = MemoryContextSwitchTo(round->target);
-    const char* text = NULL;
-    if (error == NULL) {
-        *round->findings = list_concat(*round->findings, evaluation.receiver.findings);
-    } else {
-        text = pstrdup(describe(error, elapsed_us, round->limit_ms));
-        FreeErrorData(error);
-        forget_plan(plan);
-        forget_results(&evaluation);
-        if (elapsed_us >= round->limit_ms * INT64CONST(1000)) {
-            round->limit_ms = Max(round->limit_ms / 2, kLeastLimitMs);
-        }
-    }
+    const char* text = pstrdup(describe(error, elapsed_us, round->limit_ms));
+    FreeErrorData(error);
     MemoryContextSwitchTo(caller);
+    forget_plan(evaluation->plan);
+    forget_results(evaluation);
+    if (elapsed_us >= round->limit_ms * INT64CONST(1000)) {
+        round->limit_ms = Max(round->limit_ms / 2, kLeastLimitMs);
+    }
     return text;
+}
+
+const char* run_query(Round* round, Rule** rules, int count, RuleGroup* group, RulePlan* plan) {
+    Evaluation evaluation = {round->set, rules, count,
+                             group,      plan,  make_finding_receiver(rules, round->target)};
+    const char* error = run_step(round, evaluate_step, &evaluation);
+    if (error != NULL) return error;
+    const MemoryContext caller = MemoryContextSwitchTo(round->target);
+    *round->findings = list_concat(*round->findings, evaluation.receiver.findings);
+    MemoryContextSwitchTo(caller);
+    return NULL;
 }
 
 // ---- one rule, and several ----
 
-void evaluate_rule(Round* round, Rule* rule) {
-    const char* error = run_query(round, &rule, 1, &rule->plan);
-    rule->result = error == NULL ? RuleResult::kDone : RuleResult::kFailed;
-    rule->error = const_cast<char*>(error);
-    if (error != NULL) rule->is_alone = true;
+const RuleRows* rows_of(const RuleSet* set, const Rule* rule) {
+    return rule->on_close ? &set->closed : &set->changed;
 }
 
-// Those of a group that are well, by one query. If that fails, nobody knows through whom: each is
-// evaluated by itself then.
+void evaluate_rule(Round* round, Rule* rule) {
+    const TimestampTz start = GetCurrentTimestamp();
+    const char* error = run_query(round, &rule, 1, NULL, &rule->plan);
+    rule->elapsed_us = Max(GetCurrentTimestamp() - start, 0);
+    rule->result = error == NULL ? RuleResult::kDone : RuleResult::kFailed;
+    rule->error = const_cast<char*>(error);
+    if (error != NULL) leave_group(round->set, rule);
+}
+
+const char* make_filter_now(Round* round, RuleGroup* group) {
+    Evaluation evaluation = {round->set, group->members, group->member_count,
+                             group,      &group->plan,   {}};
+    register_parameters(round->set, group, group->members, group->member_count);
+    const char* error = run_step(round, filter_step, &evaluation);
+    SPI_unregister_relation(kParametersName);
+    return error;
+}
+
+// NULL: it was well.
+const char* evaluate_together(Round* round, RuleGroup* group, Rule** matched, int* count) {
+    if (!is_prepared(&group->plan, round->set) || !filter_is_current(group)) {
+        const char* error = make_filter_now(round, group);
+        if (error != NULL) return error;
+    }
+    *count = match_rules(group, round->rows, matched);
+    if (*count == 0) return NULL;
+    register_parameters(round->set, group, matched, *count);
+    const char* error = run_query(round, matched, *count, group, &group->plan);
+    SPI_unregister_relation(kParametersName);
+    return error;
+}
+
+// By one query. If that fails, nobody knows through whom: each is evaluated by itself then.
 void evaluate_group(Round* round, RuleGroup* group) {
-    Rule** rules = static_cast<Rule**>(palloc(sizeof(Rule*) * static_cast<Size>(group->count)));
+    RuleSet* set = round->set;
+    group->result = RuleResult::kNotDue;
+    if (group->member_count == 0 || rows_of(set, group->members[0])->count == 0) return;
+    const TimestampTz start = GetCurrentTimestamp();
+    Rule** matched =
+        static_cast<Rule**>(palloc(sizeof(Rule*) * static_cast<Size>(group->member_count)));
     int count = 0;
-    for (int i = group->first; i < group->first + group->count; i++) {
-        Rule* rule = &round->set->rules[i];
-        if (rule->result == RuleResult::kDue && !rule->is_alone) rules[count++] = rule;
+    const char* error = evaluate_together(round, group, matched, &count);
+    group->elapsed_ns += Max(GetCurrentTimestamp() - start, 0) * 1000 / group->member_count;
+    if (error == NULL) {
+        group->result = RuleResult::kDone;
+        group->evaluations++;
+        for (int i = 0; i < count; i++) {
+            if (matched[i]->finding_count > 0) set->active[set->active_count++] = matched[i];
+        }
+    } else {
+        group->result = RuleResult::kDue;
+        for (int i = 0; i < group->member_count; i++) {
+            group->members[i]->result = RuleResult::kDue;
+            set->active[set->active_count++] = group->members[i];
+        }
     }
-    if (count > 1) {
-        const TimestampTz start = GetCurrentTimestamp();
-        register_parameters(round->set, group, rules, count);
-        rules[0]->elapsed_us = Max(GetCurrentTimestamp() - start, 0);
-        const char* error = run_query(round, rules, count, &group->plan);
-        SPI_unregister_relation(kParametersName);
-        for (int i = 0; i < count && error == NULL; i++) rules[i]->result = RuleResult::kDone;
-    }
-    pfree(rules);
+    pfree(matched);
 }
 
 // ---- what is due ----
@@ -202,25 +258,21 @@ void count_rows(RuleSet* set, const TableChanges* changes) {
     }
 }
 
+// Of the rules that have no group.
 void find_due(RuleSet* set) {
     const TimestampTz now = GetCurrentTimestamp();
-    for (int i = 0; i < set->count; i++) {
-        Rule* rule = &set->rules[i];
-        const RuleRows* rows = rule->on_close ? &set->closed : &set->changed;
-        rule->result = rows->count == 0           ? RuleResult::kNotDue
-                       : rule->paused_until > now ? RuleResult::kSkipped
-                                                  : RuleResult::kDue;
-        rule->elapsed_us = 0;
-        rule->finding_count = 0;
-        rule->dropped_count = 0;
-        rule->error = NULL;
+    for (int i = 0; i < set->single_count; i++) {
+        Rule* rule = set->singles[i];
+        if (rows_of(set, rule)->count == 0) continue;
+        rule->result = rule->paused_until > now ? RuleResult::kSkipped : RuleResult::kDue;
+        set->active[set->active_count++] = rule;
     }
 }
 
 // Those that failed the last time come last: what they take of the time is not taken from others.
 void evaluate_each(Round* round, bool failing) {
-    for (int i = 0; i < round->set->count; i++) {
-        Rule* rule = &round->set->rules[i];
+    for (int i = 0; i < round->set->active_count; i++) {
+        Rule* rule = round->set->active[i];
         if (rule->result == RuleResult::kDue && (rule->failures > 0) == failing) {
             evaluate_rule(round, rule);
         }
@@ -229,12 +281,13 @@ void evaluate_each(Round* round, bool failing) {
 
 }  // namespace
 
-void evaluate_rules(RuleSet* set, const TableChanges* changes, MemoryContext target,
-                    List** findings) {
+void evaluate_rules(RuleSet* set, const TableChanges* changes, const CollectedRows& rows,
+                    MemoryContext target, List** findings) {
     if (set->count == 0) return;
+    forget_last_commit(set);
     count_rows(set, changes);
     find_due(set);
-    Round round = {set, NULL, 0, target, findings, settings.rule_time_limit_ms};
+    Round round = {set, rows, NULL, 0, target, findings, settings.rule_time_limit_ms};
     for (int i = 0; i < set->group_count; i++) evaluate_group(&round, &set->groups[i]);
     evaluate_each(&round, false);
     evaluate_each(&round, true);

@@ -47,15 +47,16 @@ Plan remove_old = {
 constexpr int kCommitsToTell = 5;
 
 void extend(RuleSet* set) {
-    ArrayColumn names = make_array_column(TEXTOID, set->count);
-    ArrayColumn rows = make_array_column(INT8OID, set->count);
-    ArrayColumn firsts = make_array_column(TIMESTAMPTZOID, set->count);
-    ArrayColumn lasts = make_array_column(TIMESTAMPTZOID, set->count);
-    ArrayColumn reasons = make_array_column(TEXTOID, set->count);
+    ArrayColumn names = make_array_column(TEXTOID, set->active_count);
+    ArrayColumn rows = make_array_column(INT8OID, set->active_count);
+    ArrayColumn firsts = make_array_column(TIMESTAMPTZOID, set->active_count);
+    ArrayColumn lasts = make_array_column(TIMESTAMPTZOID, set->active_count);
+    ArrayColumn reasons = make_array_column(TEXTOID, set->active_count);
     const bool windows = set->definition->kind == TableKind::kWindowed;
-    for (int i = 0; i < set->count; i++) {
-        Rule* rule = &set->rules[i];
-        if (rule->result != RuleResult::kFailed && rule->result != RuleResult::kSkipped) continue;
+    for (int i = 0; i < set->active_count; i++) {
+        Rule* rule = set->active[i];
+        const RuleResult result = result_of(rule);
+        if (result != RuleResult::kFailed && result != RuleResult::kSkipped) continue;
         const RuleRows* missed = rule->on_close ? &set->closed : &set->changed;
         append_text(&names, rule->name);
         append_value(&rows, Int64GetDatum(missed->count));
@@ -63,6 +64,7 @@ void extend(RuleSet* set) {
         append_if(&lasts, windows, TimestampTzGetDatum(missed->last_window_end));
         append_text(&reasons, rule->error);
         rule->has_gap = true;
+        set->has_gaps = true;
     }
     if (names.count == 0) return;
     const CatalogArgument arguments[] = {argument_text(get_rel_name(set->table)),
@@ -92,10 +94,16 @@ void tell_running(Oid table, HeapTuple row, TupleDesc columns, List** events) {
 }
 
 void end(RuleSet* set, MemoryContext target, List** events) {
+    if (!set->has_gaps) return;
     ArrayColumn names = make_array_column(TEXTOID, set->count);
+    set->has_gaps = false;
     for (int i = 0; i < set->count; i++) {
         Rule* rule = &set->rules[i];
-        if (!rule->has_gap || rule->result != RuleResult::kDone) continue;
+        if (!rule->has_gap) continue;
+        if (result_of(rule) != RuleResult::kDone) {
+            set->has_gaps = true;
+            continue;
+        }
         append_text(&names, rule->name);
         rule->has_gap = false;
     }

@@ -56,6 +56,7 @@ Outcomes make_outcomes(int capacity) {
 
 // With what was only counted before.
 void append(Outcomes* outcomes, Rule* rule) {
+    take_group_figures(rule);
     outcomes->rules[outcomes->names.count] = rule;
     append_text(&outcomes->names, rule->name);
     append_value(&outcomes->evaluations, Int64GetDatum(rule->quiet_evaluations));
@@ -65,6 +66,15 @@ void append(Outcomes* outcomes, Rule* rule) {
     append_text(&outcomes->errors, rule->error);
     rule->quiet_evaluations = 0;
     rule->quiet_us = 0;
+}
+
+void append_quiet(Outcomes* outcomes, RuleSet* set) {
+    for (int i = 0; i < set->count; i++) {
+        Rule* rule = &set->rules[i];
+        take_group_figures(rule);
+        if (rule->quiet_evaluations > 0) append(outcomes, rule);
+    }
+    set->figures_due_us = PG_INT64_MAX;
 }
 
 uint64 update(const Outcomes& outcomes) {
@@ -95,28 +105,26 @@ int64 int_at(uint64 row, int column) {
 // What only counts stays in memory for a while: a thousand rules that find nothing are not to cost
 // a thousand updates a commit.
 Outcomes gather(RuleSet* set) {
-    Outcomes outcomes = make_outcomes(set->count);
     const TimestampTz now = GetCurrentTimestamp();
     const bool due = now >= set->figures_due_us;
-    bool is_quiet = false;
-    for (int i = 0; i < set->count; i++) {
-        Rule* rule = &set->rules[i];
-        const bool evaluated =
-            rule->result == RuleResult::kDone || rule->result == RuleResult::kFailed;
-        if (evaluated) {
+    Outcomes outcomes = make_outcomes(due ? set->count : set->active_count);
+    for (int i = 0; i < set->active_count; i++) {
+        Rule* rule = set->active[i];
+        const RuleResult result = result_of(rule);
+        if (result != RuleResult::kDone && result != RuleResult::kFailed) continue;
+        if (is_by_itself(rule)) {
             rule->quiet_evaluations++;
             rule->quiet_us += rule->elapsed_us;
         }
-        const bool speaks =
-            evaluated && (rule->error != NULL || rule->finding_count > 0 || rule->failures > 0);
-        if (speaks || (due && rule->quiet_evaluations > 0)) {
+        if (rule->error != NULL || rule->finding_count > 0 || rule->failures > 0) {
             append(&outcomes, rule);
-        } else if (rule->quiet_evaluations > 0) {
-            is_quiet = true;
         }
     }
-    if (!is_quiet) set->figures_due_us = PG_INT64_MAX;
-    if (is_quiet && set->figures_due_us == PG_INT64_MAX) set->figures_due_us = now + kQuietUs;
+    if (due) {
+        append_quiet(&outcomes, set);
+    } else if (set->figures_due_us == PG_INT64_MAX) {
+        set->figures_due_us = now + kQuietUs;
+    }
     return outcomes;
 }
 
@@ -142,15 +150,9 @@ void store_rule_outcomes(RuleSet* set, MemoryContext target, List** events) {
 }
 
 void store_quiet_figures(RuleSet* set) {
+    forget_last_commit(set);
     Outcomes outcomes = make_outcomes(set->count);
-    for (int i = 0; i < set->count; i++) {
-        Rule* rule = &set->rules[i];
-        rule->finding_count = 0;
-        rule->dropped_count = 0;
-        rule->error = NULL;
-        if (rule->quiet_evaluations > 0) append(&outcomes, rule);
-    }
-    set->figures_due_us = PG_INT64_MAX;
+    append_quiet(&outcomes, set);
     if (outcomes.names.count > 0) update(outcomes);
 }
 

@@ -1,9 +1,11 @@
-// anomaly.test_rule, the back-test, and anomaly.explain_rule. Both leave no trace: they run in a
-// read-only subtransaction, under the rule's search_path.
+// anomaly.test_rule, the back-test, and anomaly.explain_rule, which shows the query that a worker
+// runs. Both leave no trace: they run in a read-only subtransaction, under the rule's search_path.
 #include "pg/server/catalog.h"
 #include "pg/query/definition.h"
 #include "pg/server/pinned_settings.h"
 #include "pg/rule/rule_check.h"
+#include "pg/rule/rule_filter.h"
+#include "pg/rule/rule_parameters.h"
 #include "pg/rule/rule_query.h"
 #include "pg/server/subtransaction.h"
 #include "pg/table/table_writer.h"
@@ -64,6 +66,8 @@ struct Work {
     const StoredRule* rule;
     ReturnSetInfo* result;
     Datum span[2];
+    RuleSet* set;      // explain_rule
+    RuleGroup* group;  // that it shares its query with, NULL: none
     void (*run)(const Work*);
 };
 
@@ -105,6 +109,47 @@ void run_test(const Work* work) {
     }
 }
 
+void put_line(const Work* work, const char* line) {
+    Datum values[] = {CStringGetTextDatum(line)};
+    bool nulls[] = {false};
+    tuplestore_putvalues(work->result->setResult, work->result->setDesc, values, nulls);
+}
+
+// Which rules of the group the query is given.
+void put_sharing(const Work* work, TupleDesc columns) {
+    put_line(work, psprintf("Shared by %d rules", work->group->member_count));
+    const RuleKeys* keys = &work->group->filter.keys;
+    StringInfoData line;
+    initStringInfo(&line);
+    for (int i = 0; i < keys->count; i++) {
+        const RuleKey* key = &keys->keys[i];
+        const char* parameter = psprintf("parameters ->> %s", quote_literal_cstr(key->name));
+        if (key->type != TEXTOID) {
+            parameter = psprintf("(%s)::%s", parameter, format_type_be(key->type));
+        }
+        appendStringInfo(
+            &line, "%s%s = %s", i == 0 ? "" : " AND ",
+            quote_identifier(NameStr(TupleDescAttr(columns, key->column - 1)->attname)), parameter);
+    }
+    put_line(work, keys->count == 0 ? "Evaluated: all of them"
+                                    : psprintf("Evaluated: those with a row where %s", line.data));
+}
+
+// As a worker does it.
+const char* prepare_shared(const Work* work) {
+    RuleGroup* group = work->group;
+    const StoredRule* rule = work->rule;
+    register_parameters(work->set, group, group->members, group->member_count);
+    const char* query =
+        make_rule_query(rule->table, rule->definition, rule->call, rule->on_close, true);
+    group->plan.prepared = SPI_prepare(query, 0, NULL);
+    if (group->plan.prepared == NULL) {
+        elog(ERROR, "cannot prepare \"%s\": %s", query, SPI_result_code_string(SPI_result));
+    }
+    make_filter(work->set, group);
+    return query;
+}
+
 // The planner is given the changes of a commit, of which there are none now.
 void run_explain(const Work* work) {
     const StoredRule* rule = work->rule;
@@ -112,8 +157,13 @@ void run_explain(const Work* work) {
         create_writer(rule->table, relation_owner(rule->table), rule->definition, rule->settings);
     const TableChanges no_changes = {};
     collect_changes(writer, &no_changes);
-    const char* query =
-        make_rule_query(rule->table, rule->definition, rule->call, rule->on_close, false);
+    const char* query = NULL;
+    if (work->group == NULL) {
+        query = make_rule_query(rule->table, rule->definition, rule->call, rule->on_close, false);
+    } else {
+        query = prepare_shared(work);
+        put_sharing(work, collected_rows(writer).columns);
+    }
     const int result = SPI_execute(psprintf("EXPLAIN %s", query), false, 0);
     if (result != SPI_OK_UTILITY) {
         elog(ERROR, "unexpected result %s of EXPLAIN", SPI_result_code_string(result));
@@ -121,7 +171,18 @@ void run_explain(const Work* work) {
     for (uint64 i = 0; i < SPI_processed; i++) {
         tuplestore_puttuple(work->result->setResult, SPI_tuptable->vals[i]);
     }
+    if (work->group != NULL) SPI_unregister_relation(kParametersName);
     end_changes(writer);
+}
+
+// The rule as its worker would load it now; a disabled one is not there.
+void find_group(const char* name, Work* work) {
+    const CatalogSession session = begin_catalog_session();
+    work->set = load_rules(work->rule->table, work->rule->definition);
+    end_catalog_session(session);
+    for (int i = 0; i < work->set->count; i++) {
+        if (strcmp(work->set->rules[i].name, name) == 0) work->group = work->set->rules[i].group;
+    }
 }
 
 Datum span_argument(FunctionCallInfo fcinfo, int number, TimestampTz otherwise) {
@@ -142,6 +203,8 @@ ANOMALY_FUNCTION(anomaly_test_rule) {
     Work work = {&rule,
                  reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo),
                  {span_argument(fcinfo, 1, DT_NOBEGIN), span_argument(fcinfo, 2, DT_NOEND)},
+                 NULL,
+                 NULL,
                  run_test};
     run_read_only(&work);
     return Datum{0};
@@ -156,7 +219,10 @@ ANOMALY_FUNCTION(anomaly_explain_rule) {
     Work work = {&rule,
                  reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo),
                  {Datum{0}, Datum{0}},
+                 NULL,
+                 NULL,
                  run_explain};
+    find_group(name, &work);
     Oid user;
     int context;
     GetUserIdAndSecContext(&user, &context);

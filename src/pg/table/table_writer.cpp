@@ -367,6 +367,10 @@ int64 collect_changes(TableWriter* writer, const TableChanges* changes) {
     return count;
 }
 
+CollectedRows collected_rows(const TableWriter* writer) {
+    return {writer->present, writer->changes_row};
+}
+
 // A large store has a temporary file.
 void end_changes(TableWriter* writer) {
     SPI_unregister_relation(kChangesName);

@@ -29,6 +29,13 @@ constexpr const char kOffsetColumn[] = "anomaly offset";        // int8, filters
 // table's owner. Returns how many rows there are.
 int64 collect_changes(TableWriter* writer, const TableChanges* changes);
 
+// What is registered under kChangesName.
+struct CollectedRows {
+    Tuplestorestate* store;
+    TupleDesc columns;
+};
+CollectedRows collected_rows(const TableWriter* writer);
+
 // Frees what was registered; before SPI_finish.
 void end_changes(TableWriter* writer);
 
