@@ -222,4 +222,28 @@ for my $body (@bodies)
     finds_what_batch_finds('changing', 'boolean', $from);
 }
 
+# ---- what ends, and what fails ----
+
+sql(q{SELECT anomaly.drop_rule(name) FROM anomaly.rule;
+  CREATE FUNCTION over(r load, p jsonb) RETURNS boolean LANGUAGE sql STABLE AS
+    $$ SELECT r.site = p->>'site' AND r.usage > (p->>'limit')::float8 $$;
+  SELECT anomaly.create_rule('over ' || site, 'load', 'over', 'update',
+    jsonb_build_object('site', site, 'limit', 50)) FROM unnest('{a, b, nowhere}'::text[]) site;
+  SELECT anomaly.create_rule('bad', 'load', 'over', 'update', '{"site": "b", "limit": "none"}')});
+my $since = sql('SELECT max(seq) FROM anomaly.alert_event');
+my @group = ('x', 1, 1);
+next_window([ 'a', @group, 60 ]);
+next_window([ 'a', @group, 60 ], [ 'c', @group, 99 ]);
+$window--;    # once more into the same
+next_window([ 'a', @group, 10 ], [ 'c', @group, 99 ]);
+is(sql(qq{SELECT string_agg(rule || ' ' || kind, ', ' ORDER BY seq)
+    FROM anomaly.events_since($since, 1000)}),
+    'over a finding, over a finding, over a finding_ended', 'what no longer holds has ended');
+next_window([ 'a', @group, 60 ], [ 'b', @group, 70 ]);
+next_window([ 'a', @group, 60 ], [ 'b', @group, 70 ]);
+wait_until($node, q{SELECT string_agg(concat_ws(' ', name, evaluations, findings, errors), ', '
+    ORDER BY name) FROM anomaly.rule_status},
+    'bad 5 0 2, over a 5 4 0, over b 5 2 0, over nowhere 5 0 0',
+    'one that fails costs only itself, and all count what they have looked at');
+
 done_testing();
