@@ -150,7 +150,7 @@ int find_aggregate(TableDefinition* definition, Aggref* aggregate) {
     return -1;
 }
 
-bool is_window_column(const Node* node, const Source* source) {
+bool is_window_column(Node* node, const Source* source) {
     return IsA(node, Var) && castNode(Var, node)->varno == static_cast<int>(source->window_varno);
 }
 
