@@ -50,13 +50,11 @@ bool lock_tables(Commit* commit) {
     return true;
 }
 
-// Waits for the lock alone, in a transaction without others, visibly.
+// Waits for the lock alone, in a transaction without others.
 void wait_for_lock(const RunTable* table) {
-    publish_state(StreamState::kWaitingForLock);
     StartTransactionCommand();
     LockRelationOid(table->relid, RowExclusiveLock);
     CommitTransactionCommand();
-    publish_state(StreamState::kRunning);
 }
 
 // ---- one table ----

@@ -30,10 +30,21 @@ double message_rate(const WorkerSlot* slot, TimestampTz now) {
     return static_cast<double>(messages) / seconds;
 }
 
+// Of a table or of a row, which somebody else has: the worker itself only knows afterwards.
+bool waits_for_lock(pid_t pid) {
+    const PGPROC* process = BackendPidGetProc(pid);
+    if (process == NULL) return false;
+    constexpr uint32 kClass = 0xFF000000;
+    return (process->wait_event_info & kClass) == PG_WAIT_LOCK;
+}
+
 void copy_slot(const WorkerSlot* slot, TimestampTz now, WorkerView* out) {
     out->key = slot->key;
     out->pid = slot->pid;
     out->state = slot->state;
+    if (slot->state == StreamState::kRunning && waits_for_lock(slot->pid)) {
+        out->state = StreamState::kWaitingForLock;
+    }
     out->started_at = slot->started_at;
     out->figures = slot->figures;
     out->message_rate = message_rate(slot, now);
