@@ -145,8 +145,10 @@ void send_readings(const Options& options, Producer& producer) {
 }
 
 void send_lines(const Options& options, Producer& producer) {
+    const auto begun = Clock::now();
     std::string text;
-    while (stop_asked == 0 && std::getline(std::cin, text)) {
+    for (int64_t i = 0; stop_asked == 0 && std::getline(std::cin, text); i++) {
+        keep_pace(options, i, begun, producer);
         const Line line = parse_line(text);
         producer.send(line.partition, line.key, line.value, options.timestamp_ms);
         producer.serve(0);

@@ -6,9 +6,8 @@ use strict;
 use warnings;
 
 use Anomaly qw(cluster create_server create_stream create_cpu_tables wait_until wait_for_messages
-  same_rows consume load_plain check_oracle worker_pids);
+  same_rows consume load_plain check_oracle worker_pids hold let_go);
 use Broker;
-use IPC::Run ();
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
@@ -27,25 +26,6 @@ sub quick
     is($rc, 0, "$name succeeds") or diag($err);
     cmp_ok($took, '<', 1, "$name takes under a second");
     return $out;
-}
-
-# A session that holds a lock until it is told to end.
-sub hold
-{
-    my ($sql) = @_;
-    my %session = (in => "BEGIN; $sql; SELECT 'held';\n", out => '');
-    $session{run} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ],
-        '<', \$session{in}, '>', \$session{out},
-        IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
-    $session{run}->pump until $session{out} =~ /held/;
-    return \%session;
-}
-
-sub let_go
-{
-    my ($session) = @_;
-    $session->{in} .= "COMMIT;\n\\q\n";
-    return $session->{run}->finish;
 }
 
 sub log_count
@@ -95,7 +75,7 @@ quick("SELECT anomaly.resume('cpu_in')", 'resume');
 goes_on('cpu_agg', 'and it goes on');
 
 # ---- a lock ----
-my $session = hold('LOCK TABLE cpu_agg IN SHARE ROW EXCLUSIVE MODE');
+my $session = hold($node, 'LOCK TABLE cpu_agg IN SHARE ROW EXCLUSIVE MODE');
 wait_until($node, 'SELECT state FROM anomaly.stream_status', 'waiting for a lock',
     'ingest waits, visibly');
 quick('BEGIN; LOCK TABLE cpu_hot IN ACCESS EXCLUSIVE MODE NOWAIT; COMMIT',
@@ -106,7 +86,7 @@ let_go($session);
 goes_on($_, "$_ goes on afterwards") for qw(cpu_agg cpu_hot);
 wait_until($node, 'SELECT state FROM anomaly.stream_status', 'running', 'running again');
 # One who waits for the lock can still be ended.
-$session = hold('LOCK TABLE cpu_agg IN ACCESS EXCLUSIVE MODE');
+$session = hold($node, 'LOCK TABLE cpu_agg IN ACCESS EXCLUSIVE MODE');
 wait_until($node, 'SELECT state FROM anomaly.stream_status', 'waiting for a lock',
     'it waits again');
 quick("SELECT anomaly.pause('cpu_in')", 'pause of a stream that waits');

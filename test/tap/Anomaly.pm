@@ -6,13 +6,15 @@ use strict;
 use warnings;
 
 use Exporter qw(import);
+use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes ();
 
 our @EXPORT_OK = qw(cluster create_server create_stream create_cpu_tables create_rule wait_until
-  wait_for_messages same_rows consume load_plain check_oracle worker_pids kill_server program);
+  wait_for_messages same_rows consume load_plain check_oracle worker_pids kill_server hold
+  let_go program);
 
 # The seed's two continuous tables. %s is the stream, or a plain table with the same messages.
 our %definition = (
@@ -204,6 +206,25 @@ sub check_oracle
     $same &= is($far, '0', "$name: cpu_agg, averages");
     return same_rows($node, 'SELECT * FROM cpu_hot', sprintf($definition{cpu_hot}, $plain),
         "$name: cpu_hot") && $same;
+}
+
+# A session that holds a lock until it is let go.
+sub hold
+{
+    my ($node, $sql) = @_;
+    my %session = (in => "BEGIN; $sql; SELECT 'held';\n", out => '', error => '');
+    $session{run} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ],
+        '<', \$session{in}, '>', \$session{out}, '2>', \$session{error},
+        IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+    $session{run}->pump until $session{out} =~ /held/;
+    return \%session;
+}
+
+sub let_go
+{
+    my ($session) = @_;
+    $session->{in} .= "COMMIT;\n\\q\n";
+    return $session->{run}->finish;
 }
 
 # Process ids of the extension's workers whose kind matches, such as 'stream worker'.

@@ -142,11 +142,28 @@ sub generate
 sub start_generate
 {
     my ($self, %options) = @_;
+    return $self->_in_background('/dev/null', $self->_generate_command(%options));
+}
+
+# As produce_to, in the background; { rate => 100 } spreads the messages over time.
+sub start_produce
+{
+    my ($self, $options, @lines) = @_;
+    my $file = File::Temp->new(TMPDIR => 1);
+    print {$file} "$_\n" for @lines;
+    close($file) or die "$file: $!";
+    $self->{lines} = $file;
+    return $self->_in_background("$file", $self->_generate_command(%$options), '--stdin');
+}
+
+sub _in_background
+{
+    my ($self, $input, @command) = @_;
     die 'a generator is running' if $self->{generator};
-    my @command = $self->_generate_command(%options);
     my $pid = fork() // die "fork: $!";
     if ($pid == 0)
     {
+        open(STDIN, '<', $input) or POSIX::_exit(127);
         exec(@command) or POSIX::_exit(127);
     }
     $self->{generator} = $pid;

@@ -170,10 +170,12 @@ sub random_message
 
 my @key_types = qw(bool int2 int4 int8 float8 text text text date ts tstz uuid numeric jsonb);
 
+# Of two that are equal, as 0 and -0 or 1.0 and 1.00, a group shows its first. Where nobody can say
+# which that is, because messages are sorted or come from several partitions, none is wanted.
 sub key
 {
-    my ($columns) = @_;
-    my $type = pick(@key_types);
+    my ($columns, $ordered) = @_;
+    my $type = pick(grep { $ordered || !/^float|numeric|jsonb/ } @key_types);
     my $column = bare_column([grep { ($_->{sql} // '') ne 'varchar(4)' } @$columns], $type);
     return $column if $type =~ /^float/ || chance(0.5);
     my $sql = expression($columns, $type, 2);
@@ -295,8 +297,9 @@ sub random_query
         return \%query;
     }
     my %seen;
-    my @keys = grep { defined && !$seen{$_}++ } map { key($columns) } 1 .. pick(0, 1, 1, 1, 2, 3);
     my $sorted = $kind eq 'windowed' && chance(0.4);
+    my @keys = grep { defined && !$seen{$_}++ } map { key($columns, $exact && !$sorted) }
+      1 .. pick(0, 1, 1, 1, 2, 3);
     my @aggregates = map { aggregate($columns, $exact && !$sorted, $sorted) } 1 .. pick(1, 2, 4);
     $query{keys} = \@keys;
     $query{raw} = join(', ', 'at', @keys, map {
