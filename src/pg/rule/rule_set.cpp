@@ -98,11 +98,15 @@ RuleSet* load_rules(Oid table, const TableDefinition* definition) {
     for (uint64 i = 0; i < count; i++) {
         load_rule(&set->rules[i], rows->vals[i], rows->tupdesc);
         if (set->rules[i].has_gap) set->has_gaps = true;
+        free_plan_with(set->context, &set->rules[i].plan.prepared);
         if (!set->rules[i].on_close && definition->kind != TableKind::kFilter) {
             set->follows_updates = true;
         }
     }
     make_groups(set);
+    for (int g = 0; g < set->group_count; g++) {
+        free_plan_with(set->context, &set->groups[g].plan.prepared);
+    }
     MemoryContextSwitchTo(spi_context);
     SPI_finish();
     return set;

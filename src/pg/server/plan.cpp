@@ -18,7 +18,21 @@ void prepare(Plan* plan, const CatalogArgument* arguments, int count) {
     plan->prepared = prepared;
 }
 
+void free_plan(void* place) {
+    SPIPlanPtr* plan = static_cast<SPIPlanPtr*>(place);
+    if (*plan != NULL) SPI_freeplan(*plan);
+    *plan = NULL;
+}
+
 }  // namespace
+
+void free_plan_with(MemoryContext context, SPIPlanPtr* place) {
+    MemoryContextCallback* callback = static_cast<MemoryContextCallback*>(
+        MemoryContextAllocZero(context, sizeof(MemoryContextCallback)));
+    callback->func = free_plan;
+    callback->arg = place;
+    MemoryContextRegisterResetCallback(context, callback);
+}
 
 uint64 run_plan(Plan* plan, const CatalogArgument* arguments, int count, int expected) {
     Assert(count <= kMaxArguments);

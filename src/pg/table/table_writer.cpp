@@ -5,6 +5,7 @@
 #include "pg/evaluate/kept_aggregate.h"
 #include "pg/query/key_identity.h"
 #include "pg/server/pinned_settings.h"
+#include "pg/server/plan.h"
 #include "pg/server/subtransaction.h"
 #include "pg/value/value_codec.h"
 #include "pg/table/write_statements.h"
@@ -17,7 +18,7 @@ struct TableWriter {
     const TableDefinition* definition;
     const char* settings;
     const TableSpec* spec;
-    MemoryContext context;
+    MemoryContext context;  // of all that is prepared
     bool is_prepared;       // what follows is there
     TupleDesc changes_row;  // the table's columns and the five of ours
     WriteStatements statements;
@@ -95,6 +96,7 @@ void prepare_executor(TableWriter* writer) {
 // An error on the way leaves it unprepared.
 void prepare_writer(TableWriter* writer) {
     if (writer->is_prepared) return;
+    MemoryContextReset(writer->context);
     const MemoryContext caller = MemoryContextSwitchTo(writer->context);
     Relation table = table_open(writer->table, NoLock);
     writer->changes_row = make_changes_row(table);
@@ -335,7 +337,12 @@ TableWriter* create_writer(Oid table, Oid owner, const TableDefinition* definiti
     writer->owner = owner;
     writer->definition = definition;
     writer->settings = pinned_settings;
-    writer->context = CurrentMemoryContext;
+    writer->context =
+        AllocSetContextCreate(CurrentMemoryContext, "anomaly table writer", ALLOCSET_DEFAULT_SIZES);
+    SPIPlanPtr* plans[] = {&writer->statements.upsert_plan, &writer->statements.insert_plan,
+                           &writer->statements.update_plan, &writer->statements.remove_plan,
+                           &writer->statements.expire_plan};
+    for (SPIPlanPtr* plan : plans) free_plan_with(CurrentMemoryContext, plan);
     return writer;
 }
 

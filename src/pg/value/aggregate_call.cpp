@@ -39,6 +39,7 @@ struct AggregateCall {
     FmgrInfo final;  // fn_oid InvalidOid: none
     FmgrInfo serialize;
     FmgrInfo deserialize;
+    FmgrInfo combine;
     FunctionCallInfo transition_call;
     TransitionState state;
     RowSort* rows;  // NULL: in the order in which they come
@@ -100,6 +101,7 @@ void set_functions(AggregateCall* call, Form_pg_aggregate form) {
     }
     if (OidIsValid(form->aggserialfn)) fmgr_info(form->aggserialfn, &call->serialize);
     if (OidIsValid(form->aggdeserialfn)) fmgr_info(form->aggdeserialfn, &call->deserialize);
+    if (OidIsValid(form->aggcombinefn)) fmgr_info(form->aggcombinefn, &call->combine);
 }
 
 void make_node(AggregateCall* call) {
@@ -298,6 +300,20 @@ Datum call_final(AggregateCall* call, const Datum* direct, const bool* direct_nu
     return result;
 }
 
+// What is deserialized is made to be combined, not to be continued: the states of variances leave
+// the sums of squares alone from then on.
+Datum combine_with_none(AggregateCall* call, Datum state) {
+    if (!OidIsValid(call->combine.fn_oid) || call->combine.fn_strict) return state;
+    LOCAL_FCINFO(info, 2);
+    InitFunctionCallInfoData(*info, &call->combine, 2, call->aggregate->inputcollid,
+                             reinterpret_cast<Node*>(call->node), NULL);
+    info->args[0].value = Datum{0};
+    info->args[0].isnull = true;
+    info->args[1].value = state;
+    info->args[1].isnull = false;
+    return FunctionCallInvoke(info);
+}
+
 }  // namespace
 
 TransitionType transition_type(const Aggref* aggregate) {
@@ -399,7 +415,7 @@ Datum deserialize_state(AggregateCall* call, Datum bytes) {
     info->args[0].isnull = false;
     info->args[1].value = Datum{0};  // as the executor: internal, never looked at
     info->args[1].isnull = false;
-    return FunctionCallInvoke(info);
+    return combine_with_none(call, FunctionCallInvoke(info));
 }
 
 }  // namespace anomaly::pg
