@@ -110,7 +110,7 @@ BEGIN
   a := attempt('INSERT INTO want ' || whole);
   IF a IS NOT NULL THEN
     -- A condition without columns raises over no rows, too; that all messages are dead letters is right.
-    IF key_columns IS NULL AND NOT EXISTS (SELECT FROM src) THEN NULL;
+    IF NOT EXISTS (SELECT FROM src) THEN NULL;
     ELSIF key_columns IS NULL THEN RETURN NEXT 'the plain query raises: ' || a;
     ELSE PERFORM group_by_group(query, 'src', tumble, condition, groups);
     END IF;
