@@ -150,7 +150,7 @@ sub calls
     return @calls if $name =~ /^(json|xml)/ && $list !~ /^c_text$/;
     push @calls, "$name(DISTINCT $list)" if $list !~ /c_(json|xml|point|xid)\b/;
     push @calls, "$name($list ORDER BY c_integer DESC NULLS LAST, c_uuid, c_bigint, k, c_text"
-      . ", c_double_precision, c_date, c_time)";
+      . ", c_double_precision, c_date, c_time, n)";
     return @calls;
 }
 
