@@ -309,6 +309,10 @@ void ingest_positions(const Ingest* ingest, const PartitionProgress** partitions
     *count = static_cast<int32_t>(ingest->pipeline.positions().size());
 }
 
+Status ingest_show_rows(Ingest* ingest, int32_t table, int32_t first) noexcept {
+    return guard([&] { ingest->pipeline.table(table)->show_rows(first); });
+}
+
 // A mirror that fails to be told is told anew after the next commit.
 void ingest_mirror(const Ingest* ingest) noexcept {
     guard([&] {

@@ -212,6 +212,8 @@ Status ingest_put_state(Ingest* ingest, int32_t table, int32_t aggregate, uint32
 // Moves the watermarks, closes windows, gathers the changes of all tables.
 Status ingest_prepare_commit(Ingest* ingest, int64_t now_us) noexcept;
 const TableChanges* ingest_changes(const Ingest* ingest, int32_t table) noexcept;
+// Of a table with groups: makes columns of the rows from this one on.
+Status ingest_show_rows(Ingest* ingest, int32_t table, int32_t first) noexcept;
 // Dead letters of the stream as a whole, messages that no table can take.
 void ingest_dead_letters(const Ingest* ingest, const DeadLetter** letters, int32_t* count) noexcept;
 // Where the reader is; equal to each table's progress but for event times.

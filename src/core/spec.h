@@ -215,6 +215,15 @@ enum RowFlag : uint8_t {
     kRowUnchanged = 8,  // closed, but what an earlier commit wrote of it is still right
 };
 
+// However many rows a commit writes, only so many are columns at a time.
+constexpr int32_t kRowsShown = 16384;
+
+struct RowCounts {
+    int32_t count;
+    int64_t first_window_end;  // where count > 0, kWindowed
+    int64_t last_window_end;
+};
+
 struct LateRow {
     int32_t partition;
     int64_t offset;
@@ -240,7 +249,11 @@ struct TableChanges {
     // Groups changed since the last commit or whose window closed with this one (emit on close:
     // only the latter), in no order. Views are valid until the commit is acknowledged.
     int32_t row_count;
-    const uint8_t* flags;          // RowFlag, one per row
+    RowCounts closed;
+    RowCounts changed;     // all but those that are unchanged
+    const uint8_t* flags;  // RowFlag, one per row; kRowFailed only once the row has been shown
+    // Of the kRowsShown rows from first_shown on; other ones are shown when asked for.
+    int32_t first_shown;
     const int64_t* window_starts;  // kWindowed
     const int64_t* window_ends;
     const ColumnView* keys;        // key_count

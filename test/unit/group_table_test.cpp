@@ -143,9 +143,7 @@ TEST(GroupStore, IsReadFromItsSnapshotsAboutAsQuicklyAsItWasMade) {
     for (int32_t shard = 0; shard < kShardCount; shard++) {
         std::vector<uint32_t> slots;
         store.groups().append_slots_of_shard(shard, slots);
-        ByteWriter payload;
-        write_snapshot(store, slots, payload);
-        rows.add(CheckpointKind::kSnapshot, shard, 1, payload.view());
+        write_snapshot(store, slots, shard, 1, rows);
     }
     begun = std::clock();
     for (const CheckpointRow& row : rows.rows()) ASSERT_FALSE(restore.add(row));

@@ -32,6 +32,7 @@ class ByteWriter {
     std::string_view view() const { return bytes_; }
     size_t size() const { return bytes_.size(); }
     void clear() { bytes_.clear(); }
+    void drop_front(size_t size) { bytes_.erase(0, size); }
 
   private:
     void fixed(uint64_t value, int size) {

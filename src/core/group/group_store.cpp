@@ -58,15 +58,23 @@ void GroupStore::find_together(std::span<const int64_t> window_starts,
         size_t at = scratch_.size();
         codec_.encode(keys, rows[i], scratch_);
         std::string_view key = scratch_.view().substr(at);
-        wanted[i] = {at, key.size(), groups_.hash_of(window_starts[i], key)};
+        wanted[i] = {at, key.size(), groups_.hash_of(window_starts[i], key), -1};
         groups_.prefetch_entry(wanted[i].hash);
     }
-    for (size_t i = 0; i < rows.size(); i++) groups_.prefetch_group(wanted[i].hash);
-    for (size_t i = 0; i < rows.size(); i++) groups_.prefetch_key(wanted[i].hash);
+    for (size_t i = 0; i < rows.size(); i++) {
+        wanted[i].likely = groups_.likely_slot(wanted[i].hash);
+    }
+    for (size_t i = 0; i < rows.size(); i++) {
+        if (wanted[i].likely >= 0) groups_.prefetch_key(static_cast<uint32_t>(wanted[i].likely));
+    }
     for (size_t i = 0; i < rows.size(); i++) {
         std::string_view key = scratch_.view().substr(wanted[i].key_at, wanted[i].key_size);
-        slots.push_back(find_or_add(window_starts[i], key, wanted[i].hash));
-        mark_changed(slots.back());
+        uint32_t slot = static_cast<uint32_t>(wanted[i].likely);
+        if (wanted[i].likely < 0 || !groups_.is_group(slot, window_starts[i], key)) {
+            slot = find_or_add(window_starts[i], key, wanted[i].hash);
+        }
+        slots.push_back(slot);
+        mark_changed(slot);
     }
 }
 
@@ -105,7 +113,7 @@ void GroupStore::compact(std::vector<std::unique_ptr<Aggregate>> aggregates) {
             std::span<const uint32_t> piece(slots);
             piece = piece.subspan(from, std::min(kPieceGroups, slots.size() - from));
             ByteWriter bytes;
-            write_groups(piece, Extent::kWhole, bytes);
+            write_groups(piece, Extent::kWhole, bytes, [] {});
             ByteReader in(bytes.view());
             fresh.read_groups(in, Extent::kWhole, [](int64_t, int32_t) { return true; });
         }
@@ -160,26 +168,20 @@ bool GroupStore::read_shape(ByteReader& in) const {
     return same && in.ok();
 }
 
-void GroupStore::write_groups(std::span<const uint32_t> slots, Extent extent, ByteWriter& out) {
-    out.varint(slots.size());
-    int64_t before = 0;
-    for (uint32_t slot : slots) {
-        int64_t window = groups_.window_start(slot);
-        out.zigzag(
-            static_cast<int64_t>(static_cast<uint64_t>(window) - static_cast<uint64_t>(before)));
-        before = window;
-        out.byte(is_written(slot) ? 1 : 0);
-        out.sized(groups_.key(slot));
-        scratch_.clear();
-        for (auto& aggregate : aggregates_) {
-            if (extent == Extent::kChange) {
-                aggregate->write_change(slot, scratch_);
-            } else {
-                aggregate->write(slot, scratch_);
-            }
+void GroupStore::write_group(uint32_t slot, int64_t window_before, Extent extent, ByteWriter& out) {
+    out.zigzag(static_cast<int64_t>(static_cast<uint64_t>(groups_.window_start(slot)) -
+                                    static_cast<uint64_t>(window_before)));
+    out.byte(is_written(slot) ? 1 : 0);
+    out.sized(groups_.key(slot));
+    scratch_.clear();
+    for (auto& aggregate : aggregates_) {
+        if (extent == Extent::kChange) {
+            aggregate->write_change(slot, scratch_);
+        } else {
+            aggregate->write(slot, scratch_);
         }
-        out.sized(scratch_.view());
     }
+    out.sized(scratch_.view());
 }
 
 bool GroupStore::read_group(int64_t window_start, uint8_t written, std::string_view key,
@@ -209,7 +211,7 @@ size_t GroupStore::memory_bytes() const {
 }
 
 uint32_t GroupStore::bytes_per_group() const {
-    uint32_t bytes = 25;  // of the table and its marks
+    uint32_t bytes = 17;  // of the table and its marks
     for (auto& aggregate : aggregates_) bytes += aggregate->state_bytes();
     return bytes;
 }

@@ -55,7 +55,10 @@ class GroupStore {
     bool read_shape(ByteReader& in) const;
     // A number of groups, each complete, or what the next clear_changed settles of them.
     enum class Extent : uint8_t { kWhole, kChange };
-    void write_groups(std::span<const uint32_t> slots, Extent extent, ByteWriter& out);
+    // after_each() is called after each group.
+    template <class AfterEach>
+    void write_groups(std::span<const uint32_t> slots, Extent extent, ByteWriter& out,
+                      AfterEach after_each);
     // Takes in, over what there is, the groups that accept(window_start, shard) wants. False: the
     // bytes are not what write_groups makes.
     template <class Accept>
@@ -79,11 +82,13 @@ class GroupStore {
         size_t key_at;  // in scratch_
         size_t key_size;
         uint32_t hash;
+        int64_t likely;  // slot, -1: none
     };
     void find_together(std::span<const int64_t> window_starts, std::span<const int32_t> rows,
                        const std::vector<const Column*>& keys, std::vector<uint32_t>& slots);
     uint32_t find_or_add(int64_t window_start, std::string_view key, uint32_t hash);
     void mark_changed(uint32_t slot);
+    void write_group(uint32_t slot, int64_t window_before, Extent extent, ByteWriter& out);
     bool read_group(int64_t window_start, uint8_t written, std::string_view key,
                     std::string_view state, Extent extent);
     int32_t shard_of_key(int64_t window_start, std::string_view key) const;
@@ -95,6 +100,18 @@ class GroupStore {
     std::vector<uint32_t> changed_;
     ByteWriter scratch_;
 };
+
+template <class AfterEach>
+void GroupStore::write_groups(std::span<const uint32_t> slots, Extent extent, ByteWriter& out,
+                              AfterEach after_each) {
+    out.varint(slots.size());
+    int64_t window = 0;
+    for (uint32_t slot : slots) {
+        write_group(slot, window, extent, out);
+        window = groups_.window_start(slot);
+        after_each();
+    }
+}
 
 template <class Accept>
 bool GroupStore::read_groups(ByteReader& in, Extent extent, Accept accept) {

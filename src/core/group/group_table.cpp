@@ -5,6 +5,8 @@
 #include <cstring>
 #include <new>
 
+#include "core/data/bytes.h"
+
 namespace anomaly {
 
 namespace {
@@ -47,54 +49,61 @@ uint32_t group_hash(int64_t window_start, std::string_view compared_key) {
     return static_cast<uint32_t>(state >> 32);
 }
 
-GroupTable::GroupTable(uint32_t tail_bytes) : tail_bytes_(tail_bytes) {
-    index_.assign(size_t{1} << index_bits_, Entry{0, kNone});
-}
+GroupTable::GroupTable(uint32_t tail_bytes) : tail_bytes_(tail_bytes) {}
 
 uint32_t GroupTable::hash(uint32_t slot) const {
-    return group_hash(groups_[slot].window_start, compared_key(slot));
+    return hash_of(window_start(slot), key(slot));
 }
 
 uint32_t GroupTable::find_or_add(int64_t window_start, std::string_view key, uint32_t hash,
                                  bool* added) {
-    std::string_view compared = key.substr(0, key.size() - tail_bytes_);
-    uint32_t at = home(hash);
-    for (; index_[at].slot != kNone; at = (at + 1) & mask()) {
-        if (index_[at].hash != hash) continue;
-        uint32_t slot = index_[at].slot;
-        if (groups_[slot].window_start == window_start && compared_key(slot) == compared) {
-            *added = false;
-            return slot;
-        }
-    }
-    *added = true;
-    if (is_crowded(size_ + uint64_t{1})) {
-        grow_index();
-        for (at = home(hash); index_[at].slot != kNone;) at = (at + 1) & mask();
-    }
-    Window& window = windows_[window_start];
+    uint32_t found =
+        index_.find(hash, [&](uint32_t slot) { return is_group(slot, window_start, key); });
+    *added = found == kNone;
+    if (!*added) return found;
+    Window& window = window_at(window_start);
     const char* stored = store_key(window, key);
     uint32_t slot = take_slot();
-    groups_[slot] = {window_start, stored, static_cast<uint32_t>(compared.size()), window.first};
+    index_.add(hash, slot);
+    groups_[slot] = {stored, window.number, window.first};
     window.first = slot;
-    index_[at] = {hash, slot};
     size_++;
     return slot;
 }
 
+GroupTable::Window& GroupTable::window_at(int64_t window_start) {
+    auto found = windows_.find(window_start);
+    if (found != windows_.end()) return found->second;
+    uint32_t number = static_cast<uint32_t>(window_starts_.size());
+    if (free_windows_.empty()) {
+        window_starts_.push_back(window_start);
+    } else {
+        number = free_windows_.back();
+        free_windows_.pop_back();
+        window_starts_[number] = window_start;
+    }
+    Window& window = windows_[window_start];
+    window.number = number;
+    return window;
+}
+
 const char* GroupTable::store_key(Window& window, std::string_view key) {
-    if (window.blocks.empty() || window.blocks.back().size - window.block_used < key.size()) {
+    ByteWriter prefix;
+    prefix.varint(key.size());
+    const size_t wanted = prefix.size() + key.size();
+    if (window.blocks.empty() || window.blocks.back().size - window.block_used < wanted) {
         // Grows with what the window has, so that a small window stays small.
         size_t size = std::clamp(window.key_bytes / 2, kFirstBlockBytes, kBlockBytesMax);
-        size = std::max(size, key.size());
+        size = std::max(size, wanted);
         window.blocks.push_back({std::make_unique<char[]>(size), size});
         window.block_used = 0;
         window.key_bytes += size;
         key_bytes_ += size;
     }
     char* stored = window.blocks.back().bytes.get() + window.block_used;
-    if (!key.empty()) std::memcpy(stored, key.data(), key.size());
-    window.block_used += key.size();
+    std::memcpy(stored, prefix.view().data(), prefix.size());
+    if (!key.empty()) std::memcpy(stored + prefix.size(), key.data(), key.size());
+    window.block_used += wanted;
     return stored;
 }
 
@@ -109,41 +118,6 @@ uint32_t GroupTable::take_slot() {
     return slot_limit_++;
 }
 
-bool GroupTable::is_crowded(uint64_t groups) const {
-    return groups * 5 > index_.size() * uint64_t{4};
-}
-
-void GroupTable::expect(uint64_t groups) {
-    while (is_crowded(groups)) grow_index();
-}
-
-void GroupTable::grow_index() {
-    if (index_bits_ == 31) throw std::bad_alloc();
-    std::vector<Entry> old(index_.size() * 2, Entry{0, kNone});
-    old.swap(index_);
-    index_bits_++;
-    for (const Entry& entry : old) {
-        if (entry.slot == kNone) continue;
-        uint32_t at = home(entry.hash);
-        while (index_[at].slot != kNone) at = (at + 1) & mask();
-        index_[at] = entry;
-    }
-}
-
-// Moves the entries after it back, so that no search ever meets a gap or a tombstone.
-void GroupTable::erase_entry(uint32_t slot) {
-    uint32_t at = home(hash(slot));
-    while (index_[at].slot != slot) at = (at + 1) & mask();
-    for (uint32_t next = (at + 1) & mask(); index_[next].slot != kNone;
-         next = (next + 1) & mask()) {
-        uint32_t distance = (next - home(index_[next].hash)) & mask();
-        if (distance < ((next - at) & mask())) continue;
-        index_[at] = index_[next];
-        at = next;
-    }
-    index_[at].slot = kNone;
-}
-
 void GroupTable::append_windows_up_to(int64_t last_start, std::vector<int64_t>& starts) const {
     for (auto w = windows_.begin(); w != windows_.end() && w->first <= last_start; ++w) {
         starts.push_back(w->first);
@@ -156,39 +130,26 @@ void GroupTable::append_slots_of_window(int64_t window_start, std::vector<uint32
     for (uint32_t s = found->second.first; s != kNone; s = groups_[s].next) slots.push_back(s);
 }
 
-void GroupTable::append_slots_of_shard(int32_t shard, std::vector<uint32_t>& slots) const {
-    uint32_t entries = static_cast<uint32_t>(index_.size()) / kShardCount;
-    uint32_t at = entries * static_cast<uint32_t>(shard);
-    // Entries of the shard begin at its part of the index, and may spill over its end.
-    for (uint32_t i = 0; i < index_.size(); i++, at = (at + 1) & mask()) {
-        const Entry& entry = index_[at];
-        if (entry.slot == kNone) {
-            if (i >= entries) return;
-        } else if (shard_of(entry.hash) == shard) {
-            slots.push_back(entry.slot);
-        }
-    }
-}
-
 void GroupTable::free_window(int64_t window_start) {
     auto found = windows_.find(window_start);
     if (found == windows_.end()) return;
     for (uint32_t slot = found->second.first; slot != kNone;) {
         uint32_t next = groups_[slot].next;
-        erase_entry(slot);
+        index_.erase(hash(slot), slot);
         groups_[slot].next = free_slot_;
         free_slot_ = slot;
         size_--;
         slot = next;
     }
     key_bytes_ -= found->second.key_bytes;
+    free_windows_.push_back(found->second.number);
     windows_.erase(found);
 }
 
 size_t GroupTable::memory_bytes() const {
     constexpr size_t kMapNodeBytes = 48 + sizeof(Window);
-    return index_.capacity() * sizeof(Entry) + groups_.memory_bytes() + key_bytes_ +
-           windows_.size() * kMapNodeBytes;
+    return index_.memory_bytes() + groups_.memory_bytes() + key_bytes_ +
+           windows_.size() * kMapNodeBytes + window_starts_.capacity() * sizeof(window_starts_[0]);
 }
 
 }  // namespace anomaly

@@ -1,8 +1,7 @@
-// The hash table of groups: (window start, key bytes) to a dense slot. Open addressing, 8 bytes an
-// entry. Groups are freed a window at a time; their slots are used again. One thread.
+// The hash table of groups: (window start, key bytes) to a dense slot. Groups are freed a window at
+// a time; their slots are used again. One thread.
 //
-// Entries lie in the order of their hash's leading bits, so that a hash shard of the checkpoint is
-// one run of the index.
+// A group takes 16 bytes, its entry in the index, and its key with a length before it.
 #pragma once
 
 #include <cstdint>
@@ -12,16 +11,12 @@
 #include <vector>
 
 #include "core/data/slot_array.h"
+#include "core/group/group_index.h"
 
 namespace anomaly {
 
-constexpr int32_t kShardCount = 64;
-
-// Part of the checkpoint format: a group must fall into the same shard for ever.
+// Part of the checkpoint format.
 uint32_t group_hash(int64_t window_start, std::string_view compared_key);
-constexpr int32_t shard_of(uint32_t hash) {
-    return static_cast<int32_t>(hash >> 26);
-}
 
 class GroupTable {
   public:
@@ -36,27 +31,37 @@ class GroupTable {
     uint32_t hash_of(int64_t window_start, std::string_view key) const {
         return group_hash(window_start, key.substr(0, key.size() - tail_bytes_));
     }
-    // What find_or_add will read, asked of memory ahead, one thing after the other: the index, the
-    // group that is there, its key.
-    void prefetch_entry(uint32_t hash) const { __builtin_prefetch(&index_[home(hash)]); }
-    void prefetch_group(uint32_t hash) const {
-        uint32_t slot = index_[home(hash)].slot;
-        if (slot != kNone) __builtin_prefetch(&groups_[slot]);
+    // find_or_add for many rows together, so that their memory is waited for together: asked of
+    // memory ahead, one thing after the other, are the index, the group that is likely meant (-1:
+    // there is none), its key.
+    void prefetch_entry(uint32_t hash) const { __builtin_prefetch(index_.home(hash)); }
+    int64_t likely_slot(uint32_t hash) const {
+        uint32_t slot = index_.find(hash, [](uint32_t) { return true; });
+        if (slot == kNone) return -1;
+        __builtin_prefetch(&groups_[slot]);
+        return slot;
     }
-    void prefetch_key(uint32_t hash) const {
-        uint32_t slot = index_[home(hash)].slot;
-        if (slot != kNone) __builtin_prefetch(groups_[slot].key);
+    void prefetch_key(uint32_t slot) const { __builtin_prefetch(groups_[slot].key); }
+    bool is_group(uint32_t slot, int64_t window_start, std::string_view key) const {
+        std::string_view stored = this->key(slot);
+        const size_t compared = key.size() - tail_bytes_;
+        return this->window_start(slot) == window_start && stored.size() == key.size() &&
+               stored.substr(0, compared) == key.substr(0, compared);
     }
 
-    // Makes the index large enough for so many groups. Wanted before groups come in the order of
-    // their hashes: an index that grows with them would have all of them at its beginning, and a
-    // search would meet most of them.
-    void expect(uint64_t groups);
+    // Before groups come in the order of their hashes.
+    void expect(uint64_t groups) { index_.expect(groups); }
 
-    int64_t window_start(uint32_t slot) const { return groups_[slot].window_start; }
+    int64_t window_start(uint32_t slot) const { return window_starts_[groups_[slot].window]; }
     // Valid until the group's window is freed.
     std::string_view key(uint32_t slot) const {
-        return {groups_[slot].key, groups_[slot].compared_size + tail_bytes_};
+        const char* at = groups_[slot].key;
+        size_t size = 0;
+        for (int shift = 0;; shift += 7) {
+            const uint8_t byte = static_cast<uint8_t>(*at++);
+            size |= static_cast<size_t>(byte & 0x7f) << shift;
+            if (byte < 0x80) return {at, size};
+        }
     }
     uint32_t hash(uint32_t slot) const;
 
@@ -69,50 +74,42 @@ class GroupTable {
 
     void append_windows_up_to(int64_t last_start, std::vector<int64_t>& starts) const;
     void append_slots_of_window(int64_t window_start, std::vector<uint32_t>& slots) const;
-    void append_slots_of_shard(int32_t shard, std::vector<uint32_t>& slots) const;
+    void append_slots_of_shard(int32_t shard, std::vector<uint32_t>& slots) const {
+        index_.append_slots_of_shard(shard, slots);
+    }
     void free_window(int64_t window_start);
 
     size_t memory_bytes() const;
 
   private:
-    static constexpr uint32_t kNone = UINT32_MAX;
-    struct Entry {
-        uint32_t hash;
-        uint32_t slot;  // kNone: free
-    };
+    static constexpr uint32_t kNone = GroupIndex::kNone;
     struct Group {
-        int64_t window_start;
-        const char* key;
-        uint32_t compared_size;
-        uint32_t next;  // in its window, or in the list of free slots
+        const char* key;  // its size as a varint, and the bytes
+        uint32_t window;  // in window_starts_
+        uint32_t next;    // in its window, or in the list of free slots
     };
     struct KeyBlock {
         std::unique_ptr<char[]> bytes;
         size_t size;
     };
     struct Window {
+        uint32_t number = 0;  // in window_starts_
         uint32_t first = kNone;
         size_t block_used = 0;  // of the last block
         size_t key_bytes = 0;   // reserved in all blocks
         std::vector<KeyBlock> blocks;
     };
 
-    uint32_t home(uint32_t hash) const { return hash >> (32 - index_bits_); }
-    uint32_t mask() const { return (1U << index_bits_) - 1; }
-    std::string_view compared_key(uint32_t slot) const {
-        return {groups_[slot].key, groups_[slot].compared_size};
-    }
+    Window& window_at(int64_t window_start);
     const char* store_key(Window& window, std::string_view key);
     uint32_t take_slot();
-    bool is_crowded(uint64_t groups) const;
-    void grow_index();
-    void erase_entry(uint32_t slot);
 
     uint32_t tail_bytes_;
-    int index_bits_ = 6;
-    std::vector<Entry> index_;
+    GroupIndex index_;
     SlotArray<Group> groups_;
     std::map<int64_t, Window> windows_;
+    std::vector<int64_t> window_starts_;
+    std::vector<uint32_t> free_windows_;  // numbers
     uint32_t size_ = 0;
     uint32_t slot_limit_ = 0;
     uint32_t free_slot_ = kNone;

@@ -11,7 +11,6 @@ namespace {
 using Extent = GroupStore::Extent;
 
 constexpr uint8_t kVersion = 1;
-constexpr size_t kHeaderBytes = 6;  // version, last part or not, checksum
 constexpr int64_t kLogBytesMin = 1 << 20;
 
 // Over where the row belongs too: a row under another number is as bad as a broken one.
@@ -43,23 +42,33 @@ Error corrupt(const CheckpointRow& row, const char* what) {
 
 }  // namespace
 
-void CheckpointRows::add(CheckpointKind kind, int32_t shard, int64_t sequence,
-                         std::string_view payload) {
-    constexpr size_t kSliceBytes = kCheckpointRowBytes - kHeaderBytes;
-    for (int32_t part = 0; part == 0 || !payload.empty(); part++) {
-        std::string_view slice = payload.substr(0, kSliceBytes);
-        payload.remove_prefix(slice.size());
-        CheckpointRow row = {kind, shard, sequence, part, nullptr, 0};
-        ByteWriter out;
-        out.byte(kVersion);
-        out.byte(payload.empty() ? 1 : 0);
-        out.fixed32(checksum(row, payload.empty(), slice));
-        out.raw(slice);
-        const std::string& bytes = bytes_.emplace_back(out.view());
-        row.data = bytes.data();
-        row.size = static_cast<int32_t>(bytes.size());
-        rows_.push_back(row);
-    }
+void CheckpointRows::begin(CheckpointKind kind, int32_t shard, int64_t sequence) {
+    next_ = {kind, shard, sequence, 0, nullptr, 0};
+    payload_bytes_ = 0;
+    out_.clear();
+}
+
+void CheckpointRows::add_row(size_t slice_bytes, bool last) {
+    std::string_view slice = out_.view().substr(0, slice_bytes);
+    ByteWriter header;
+    header.byte(kVersion);
+    header.byte(last ? 1 : 0);
+    header.fixed32(checksum(next_, last, slice));
+    std::string& bytes = bytes_.emplace_back();
+    bytes.reserve(kHeaderBytes + slice.size());
+    bytes.append(header.view()).append(slice);
+    rows_.push_back(next_);
+    rows_.back().data = bytes.data();
+    rows_.back().size = static_cast<int32_t>(bytes.size());
+    next_.part++;
+    payload_bytes_ += static_cast<int64_t>(slice.size());
+    out_.drop_front(slice_bytes);
+}
+
+int64_t CheckpointRows::end() {
+    cut();
+    add_row(out_.size(), true);
+    return payload_bytes_;
 }
 
 void CheckpointRows::clear() {
@@ -113,7 +122,7 @@ Error CheckpointRestore::add(const CheckpointRow& row) {
     uint32_t expected = in.fixed32();
     if (!in.ok()) return corrupt(row, "cut short");
     if (version != kVersion) return corrupt(row, "written by another version of the extension");
-    std::string_view slice(row.data + kHeaderBytes, static_cast<size_t>(row.size) - kHeaderBytes);
+    std::string_view slice = in.rest();
     if (checksum(row, last, slice) != expected) return corrupt(row, "wrong checksum");
     if (!is_pending_) {
         pending_ = row;
@@ -190,16 +199,21 @@ Error CheckpointRestore::finish(int64_t sequence, int64_t watermark) {
     return {};
 }
 
-void write_delta(GroupStore& store, std::span<const uint32_t> slots, int64_t watermark,
-                 ByteWriter& out) {
-    store.write_shape(out);
-    out.fixed64(static_cast<uint64_t>(watermark));
-    store.write_groups(slots, Extent::kChange, out);
+int64_t write_delta(GroupStore& store, std::span<const uint32_t> slots, int64_t watermark,
+                    int64_t sequence, CheckpointRows& rows) {
+    rows.begin(CheckpointKind::kDelta, 0, sequence);
+    store.write_shape(rows.out());
+    rows.out().fixed64(static_cast<uint64_t>(watermark));
+    store.write_groups(slots, Extent::kChange, rows.out(), [&] { rows.cut(); });
+    return rows.end();
 }
 
-void write_snapshot(GroupStore& store, std::span<const uint32_t> slots, ByteWriter& out) {
-    store.write_shape(out);
-    store.write_groups(slots, Extent::kWhole, out);
+int64_t write_snapshot(GroupStore& store, std::span<const uint32_t> slots, int32_t shard,
+                       int64_t sequence, CheckpointRows& rows) {
+    rows.begin(CheckpointKind::kSnapshot, shard, sequence);
+    store.write_shape(rows.out());
+    store.write_groups(slots, Extent::kWhole, rows.out(), [&] { rows.cut(); });
+    return rows.end();
 }
 
 }  // namespace anomaly

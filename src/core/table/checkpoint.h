@@ -20,17 +20,31 @@
 
 namespace anomaly {
 
-// The rows of one commit, with their bytes.
+// The rows of one commit, with their bytes. A payload is written into out() and cut into rows while
+// it grows: begin, then cut after each piece, then end.
 class CheckpointRows {
   public:
-    // Splits the payload into rows. Views handed out before stay valid until clear().
-    void add(CheckpointKind kind, int32_t shard, int64_t sequence, std::string_view payload);
+    void begin(CheckpointKind kind, int32_t shard, int64_t sequence);
+    ByteWriter& out() { return out_; }
+    void cut() {
+        while (out_.size() > kSliceBytes) add_row(kSliceBytes, false);
+    }
+    // Size of the payload.
+    int64_t end();
+    // Views handed out before stay valid until then.
     void clear();
     const std::vector<CheckpointRow>& rows() const { return rows_; }
 
   private:
+    static constexpr size_t kHeaderBytes = 6;  // version, last part or not, checksum
+    static constexpr size_t kSliceBytes = kCheckpointRowBytes - kHeaderBytes;
+    void add_row(size_t slice_bytes, bool last);
+
     std::vector<CheckpointRow> rows_;
     std::deque<std::string> bytes_;
+    CheckpointRow next_ = {};
+    int64_t payload_bytes_ = 0;
+    ByteWriter out_;
 };
 
 // Decides when shards are snapshot: once the log since the last pass outgrows the state, each
@@ -82,9 +96,10 @@ class CheckpointRestore {
     std::string payload_;
 };
 
-// Payloads.
-void write_delta(GroupStore& store, std::span<const uint32_t> slots, int64_t watermark,
-                 ByteWriter& out);
-void write_snapshot(GroupStore& store, std::span<const uint32_t> slots, ByteWriter& out);
+// Each adds a payload to the rows; its size comes back.
+int64_t write_delta(GroupStore& store, std::span<const uint32_t> slots, int64_t watermark,
+                    int64_t sequence, CheckpointRows& rows);
+int64_t write_snapshot(GroupStore& store, std::span<const uint32_t> slots, int32_t shard,
+                       int64_t sequence, CheckpointRows& rows);
 
 }  // namespace anomaly

@@ -189,8 +189,10 @@ void TableState::prepare_commit(const std::vector<PartitionProgress>& positions,
     for (PartitionProgress& p : positions_) p.max_event_time = clock_.max_event_time(p.partition);
     checkpoint_.clear();
     closing_.clear();
+    changes_ = {};
     if (plan_.kind != TableKind::kFilter) {
         gather_groups();
+        show_rows(0);
         gather_checkpoint(sequence_ + 1);
     }
     find_gone();
@@ -203,38 +205,75 @@ void TableState::find_gone() {
     gone_start_ = plan_.windows->last_start_over(clock_.watermark() - plan_.retention_us);
 }
 
+namespace {
+
+void count_row(RowCounts& counts, int64_t window_end) {
+    bool first = counts.count++ == 0;
+    counts.first_window_end = first ? window_end : std::min(counts.first_window_end, window_end);
+    counts.last_window_end = first ? window_end : std::max(counts.last_window_end, window_end);
+}
+
+}  // namespace
+
+int64_t TableState::window_end(uint32_t slot) {
+    return plan_.windows ? plan_.windows->end_of(store_.groups().window_start(slot)) : 0;
+}
+
 void TableState::add_row(uint32_t slot, uint8_t flags) {
     if (!store_.is_written(slot)) flags |= kRowNew;
+    store_.set_written(slot);
     row_slots_.push_back(slot);
     row_flags_.push_back(flags);
-    row_starts_.push_back(store_.groups().window_start(slot));
-    row_ends_.push_back(plan_.windows ? plan_.windows->end_of(row_starts_.back()) : 0);
+    const int64_t end = window_end(slot);
+    if ((flags & kRowClosed) != 0) count_row(changes_.closed, end);
+    if ((flags & kRowUnchanged) == 0) count_row(changes_.changed, end);
 }
 
 void TableState::gather_groups() {
     row_slots_.clear();
     row_flags_.clear();
-    row_starts_.clear();
-    row_ends_.clear();
     if (plan_.windows) store_.groups().append_windows_up_to(last_closed_, closing_);
-    std::vector<uint32_t> closing_slots;
-    for (int64_t start : closing_) store_.groups().append_slots_of_window(start, closing_slots);
-    for (uint32_t slot : closing_slots) {
+    std::vector<uint32_t> slots;
+    for (int64_t start : closing_) store_.groups().append_slots_of_window(start, slots);
+    const size_t most = slots.size() + (plan_.emit_on_close ? 0 : store_.changed().size());
+    row_slots_.reserve(most);
+    row_flags_.reserve(most);
+    for (uint32_t slot : slots) {
         bool unchanged = store_.is_written(slot) && !store_.is_changed(slot);
         add_row(slot, unchanged ? kRowClosed | kRowUnchanged : kRowClosed);
     }
-    if (!plan_.emit_on_close) {
-        for (uint32_t slot : store_.changed()) {
-            if (closing_.empty() || store_.groups().window_start(slot) > last_closed_) {
-                add_row(slot, 0);
-            }
+    if (plan_.emit_on_close) return;
+    for (uint32_t slot : store_.changed()) {
+        if (closing_.empty() || store_.groups().window_start(slot) > last_closed_) {
+            add_row(slot, 0);
         }
     }
-    store_.columns(row_slots_, key_columns_, aggregate_columns_, failed_);
-    for (size_t i = 0; i < row_slots_.size(); i++) {
-        if (failed_[i] != 0) row_flags_[i] |= kRowFailed;
-        store_.set_written(row_slots_[i]);
+}
+
+void TableState::show_rows(int32_t first) {
+    const size_t from = static_cast<size_t>(first);
+    const size_t count = std::min(row_slots_.size() - from, size_t{kRowsShown});
+    const std::span<const uint32_t> slots(row_slots_.data() + from, count);
+    store_.columns(slots, key_columns_, aggregate_columns_, failed_);
+    row_starts_.clear();
+    row_ends_.clear();
+    for (size_t i = 0; i < count; i++) {
+        if (failed_[i] != 0) row_flags_[from + i] |= kRowFailed;
+        row_starts_.push_back(store_.groups().window_start(slots[i]));
+        row_ends_.push_back(window_end(slots[i]));
     }
+    auto show = [](const std::vector<Column>& columns, std::vector<ColumnView>& views) {
+        views.clear();
+        for (const Column& column : columns) views.push_back(column.view());
+    };
+    show(key_columns_, key_views_);
+    show(aggregate_columns_, aggregate_views_);
+    const bool windowed = plan_.kind == TableKind::kWindowed;
+    changes_.first_shown = first;
+    changes_.window_starts = windowed ? row_starts_.data() : nullptr;
+    changes_.window_ends = windowed ? row_ends_.data() : nullptr;
+    changes_.keys = key_views_.data();
+    changes_.aggregates = aggregate_views_.data();
 }
 
 void TableState::gather_checkpoint(int64_t sequence) {
@@ -246,41 +285,27 @@ void TableState::gather_checkpoint(int64_t sequence) {
     std::vector<uint32_t> slots;
     std::copy_if(store_.changed().begin(), store_.changed().end(), std::back_inserter(slots),
                  stays);
-    ByteWriter payload;
-    write_delta(store_, slots, clock_.watermark(), payload);
-    checkpoint_.add(CheckpointKind::kDelta, 0, sequence, payload.view());
+    int64_t bytes = write_delta(store_, slots, clock_.watermark(), sequence, checkpoint_);
     int64_t state_bytes = static_cast<int64_t>(groups.size()) * store_.bytes_per_group();
-    schedule_.wrote_delta(sequence, static_cast<int64_t>(payload.size()), state_bytes);
+    schedule_.wrote_delta(sequence, bytes, state_bytes);
     for (int32_t shard; (shard = schedule_.next_shard()) >= 0;) {
         slots.clear();
         groups.append_slots_of_shard(shard, slots);
         slots.erase(
             std::remove_if(slots.begin(), slots.end(), [&](uint32_t slot) { return !stays(slot); }),
             slots.end());
-        payload.clear();
-        write_snapshot(store_, slots, payload);
-        checkpoint_.add(CheckpointKind::kSnapshot, shard, sequence, payload.view());
-        schedule_.wrote_shard(shard, sequence, static_cast<int64_t>(payload.size()));
+        bytes = write_snapshot(store_, slots, shard, sequence, checkpoint_);
+        schedule_.wrote_shard(shard, sequence, bytes);
     }
 }
 
 void TableState::publish(int64_t sequence) {
     bool filter = plan_.kind == TableKind::kFilter;
-    auto show = [](const std::vector<Column>& columns, std::vector<ColumnView>& views) {
-        views.clear();
-        for (const Column& column : columns) views.push_back(column.view());
-    };
-    show(key_columns_, key_views_);
-    show(aggregate_columns_, aggregate_views_);
-    show(outputs_, output_views_);
-    changes_ = {};
+    output_views_.clear();
+    for (const Column& column : outputs_) output_views_.push_back(column.view());
     changes_.row_count = static_cast<int32_t>(filter ? output_offsets_.size() : row_slots_.size());
     changes_.flags = filter ? nullptr : row_flags_.data();
-    bool windowed = plan_.kind == TableKind::kWindowed;
-    changes_.window_starts = windowed ? row_starts_.data() : nullptr;
-    changes_.window_ends = windowed ? row_ends_.data() : nullptr;
-    changes_.keys = key_views_.data();
-    changes_.aggregates = aggregate_views_.data();
+    if (filter) changes_.changed.count = changes_.row_count;
     changes_.outputs = output_views_.data();
     changes_.partitions = filter ? output_partitions_.data() : nullptr;
     changes_.offsets = filter ? output_offsets_.data() : nullptr;
@@ -296,11 +321,11 @@ void TableState::publish(int64_t sequence) {
     changes_.checkpoint = checkpoint_.rows().data();
     changes_.checkpoint_count = static_cast<int32_t>(checkpoint_.rows().size());
     changes_.obsolete_below = schedule_.obsolete_below();
-    int64_t closing_groups = std::count_if(row_flags_.begin(), row_flags_.end(),
-                                           [](uint8_t flag) { return (flag & kRowClosed) != 0; });
-    changes_.open_groups = static_cast<int64_t>(store_.groups().size()) - closing_groups;
+    changes_.open_groups = static_cast<int64_t>(store_.groups().size()) - changes_.closed.count;
     changes_.open_windows =
-        windowed ? store_.groups().window_count() - static_cast<int64_t>(closing_.size()) : 0;
+        plan_.kind == TableKind::kWindowed
+            ? store_.groups().window_count() - static_cast<int64_t>(closing_.size())
+            : 0;
     changes_.memory_bytes = static_cast<int64_t>(memory_bytes());
 }
 
@@ -311,7 +336,8 @@ void TableState::committed() {
     for (int64_t start : closing_) store_.free_window(start);
     closing_.clear();
     if (store_.is_sparse()) store_.compact(plan_.make_aggregates());
-    row_flags_.clear();
+    row_slots_ = {};
+    row_flags_ = {};
     checkpoint_.clear();
     log_.clear();
     for (Column& column : outputs_) column.assign_nulls(0);

@@ -62,6 +62,8 @@ class TableState {
     // positions: where the reader is; event times are the table's own.
     void prepare_commit(const std::vector<PartitionProgress>& positions, int64_t watermark_us);
     const TableChanges& changes() const { return changes_; }
+    // Makes columns of the rows from this one on, in place of those before.
+    void show_rows(int32_t first);
     void committed();
 
     size_t memory_bytes() const;
@@ -82,6 +84,7 @@ class TableState {
     void advance_to(int64_t watermark_us);
     void gather_groups();
     void add_row(uint32_t slot, uint8_t flags);
+    int64_t window_end(uint32_t slot);
     void gather_checkpoint(int64_t sequence);
     void find_gone();
     void publish(int64_t sequence);
@@ -114,6 +117,7 @@ class TableState {
     int64_t gone_start_ = INT64_MIN;
     std::vector<uint32_t> row_slots_;
     std::vector<uint8_t> row_flags_;
+    // Of the rows shown.
     std::vector<int64_t> row_starts_, row_ends_;
     std::vector<Column> key_columns_, aggregate_columns_;
     std::vector<uint8_t> failed_;

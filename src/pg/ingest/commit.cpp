@@ -83,7 +83,7 @@ void write_as_owner(TablePart* part) {
               part->commit->reader->ingest, part->table->index);
     SPI_connect();
     if (part->changes->row_count > 0) {
-        collect_changes(part->table->writer, part->changes);
+        collect_changes(part->table->writer, {part->commit->reader->ingest, part->table->index});
         part->rows_written = write_changes(part->table->writer);
     }
     part->rows_written += expire_rows(part->table->writer, part->changes);

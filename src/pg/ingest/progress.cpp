@@ -272,6 +272,7 @@ void store_checkpoint(Oid table, const TableChanges* changes) {
             argument_bytes(row->data, row->size),
         };
         run_plan(&insert_checkpoint, arguments, lengthof(arguments), SPI_OK_INSERT);
+        pfree(DatumGetPointer(arguments[5].value));  // there may be many, of a megabyte each
         if (row->kind == CheckpointKind::kSnapshot && row->part == 0) {
             const CatalogArgument older[] = {arguments[0], arguments[2], arguments[3]};
             run_plan(&delete_snapshots, older, lengthof(older), SPI_OK_DELETE);

@@ -170,7 +170,7 @@ const char* run_query(Round* round, Rule** rules, int count, RuleGroup* group, R
 
 // ---- one rule, and several ----
 
-const RuleRows* rows_of(const RuleSet* set, const Rule* rule) {
+const RowCounts* rows_of(const RuleSet* set, const Rule* rule) {
     return rule->on_close ? &set->closed : &set->changed;
 }
 
@@ -235,29 +235,6 @@ void evaluate_group(Round* round, RuleGroup* group) {
 
 // ---- what is due ----
 
-void look_at(RuleRows* rows, bool has_window, TimestampTz window_end) {
-    rows->count++;
-    if (!has_window) return;
-    const bool first = rows->count == 1;
-    rows->first_window_end = first ? window_end : Min(rows->first_window_end, window_end);
-    rows->last_window_end = first ? window_end : Max(rows->last_window_end, window_end);
-}
-
-void count_rows(RuleSet* set, const TableChanges* changes) {
-    set->row_count = changes->row_count;
-    set->closed = set->changed = {};
-    if (set->definition->kind == TableKind::kFilter) {
-        set->changed.count = changes->row_count;
-        return;
-    }
-    const bool windows = set->definition->kind == TableKind::kWindowed;
-    for (int row = 0; row < changes->row_count; row++) {
-        const TimestampTz end = windows ? changes->window_ends[row] : 0;
-        if ((changes->flags[row] & kRowClosed) != 0) look_at(&set->closed, windows, end);
-        if ((changes->flags[row] & kRowUnchanged) == 0) look_at(&set->changed, windows, end);
-    }
-}
-
 // Of the rules that have no group.
 void find_due(RuleSet* set) {
     const TimestampTz now = GetCurrentTimestamp();
@@ -285,7 +262,9 @@ void evaluate_rules(RuleSet* set, const TableChanges* changes, const CollectedRo
                     MemoryContext target, List** findings) {
     if (set->count == 0) return;
     forget_last_commit(set);
-    count_rows(set, changes);
+    set->row_count = changes->row_count;
+    set->closed = changes->closed;
+    set->changed = changes->changed;
     find_due(set);
     Round round = {set, rows, NULL, 0, target, findings, settings.rule_time_limit_ms};
     for (int i = 0; i < set->group_count; i++) evaluate_group(&round, &set->groups[i]);

@@ -57,7 +57,7 @@ void extend(RuleSet* set) {
         Rule* rule = set->active[i];
         const RuleResult result = result_of(rule);
         if (result != RuleResult::kFailed && result != RuleResult::kSkipped) continue;
-        const RuleRows* missed = rule->on_close ? &set->closed : &set->changed;
+        const RowCounts* missed = rule->on_close ? &set->closed : &set->changed;
         append_text(&names, rule->name);
         append_value(&rows, Int64GetDatum(missed->count));
         append_if(&firsts, windows, TimestampTzGetDatum(missed->first_window_end));

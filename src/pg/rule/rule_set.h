@@ -91,13 +91,6 @@ struct RuleGroup {
     int64 elapsed_ns;  // each member's part
 };
 
-// Rows that rules of this commit have to look at.
-struct RuleRows {
-    int64 count;
-    TimestampTz first_window_end;
-    TimestampTz last_window_end;
-};
-
 struct RuleSet {
     Oid table;
     const TableDefinition* definition;
@@ -113,8 +106,8 @@ struct RuleSet {
     int64 figures_due_us;  // when quiet evaluations are to be written; PG_INT64_MAX: there are none
     // Of this commit:
     int64 row_count;  // of the changes
-    RuleRows closed;
-    RuleRows changed;
+    RowCounts closed;
+    RowCounts changed;
     Rule** active;  // rules of which there is more to say than of their group
     int active_count;
 };

@@ -155,8 +155,7 @@ void run_explain(const Work* work) {
     const StoredRule* rule = work->rule;
     TableWriter* writer =
         create_writer(rule->table, relation_owner(rule->table), rule->definition, rule->settings);
-    const TableChanges no_changes = {};
-    collect_changes(writer, &no_changes);
+    collect_changes(writer, {NULL, 0});
     const char* query = NULL;
     if (work->group == NULL) {
         query = make_rule_query(rule->table, rule->definition, rule->call, rule->on_close, false);

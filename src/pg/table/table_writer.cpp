@@ -4,6 +4,7 @@
 #include "pg/value/cell_codec.h"
 #include "pg/evaluate/kept_aggregate.h"
 #include "pg/query/key_identity.h"
+#include "pg/server/call.h"
 #include "pg/server/pinned_settings.h"
 #include "pg/server/plan.h"
 #include "pg/server/subtransaction.h"
@@ -92,8 +93,8 @@ void prepare_executor(TableWriter* writer) {
     }
 }
 
-// The relation may have been renamed, or its columns; what is prepared lasts until the next load.
-// An error on the way leaves it unprepared.
+// The relation may have been renamed, or its columns; what is prepared lasts until the next
+// load. An error on the way leaves it unprepared.
 void prepare_writer(TableWriter* writer) {
     if (writer->is_prepared) return;
     MemoryContextReset(writer->context);
@@ -138,7 +139,7 @@ void put_row(const TableWriter* writer, const RowTarget* target, int row, bool c
     tuplestore_putvalues(target->store, writer->changes_row, target->values, target->nulls);
 }
 
-// The group row in the executor's slot.
+// The group row in the executor's slot; row: of those shown.
 void fill_group_slot(TableWriter* writer, const TableChanges* changes, int row) {
     const TableDefinition* definition = writer->definition;
     TupleTableSlot* slot = ExecClearTuple(writer->group_slot);
@@ -245,21 +246,21 @@ void project_key(TableWriter* writer, const RowTarget* target) {
 struct GroupRow {
     TableWriter* writer;
     const TableChanges* changes;
-    int row;
+    int shown;  // number of the row among those shown
     const RowTarget* target;
     bool present;
 };
 
 void project_group_step(void* opaque) {
     GroupRow* group = static_cast<GroupRow*>(opaque);
-    if (group->writer->has_kept) compute_kept(group->writer, group->changes, group->row);
+    if (group->writer->has_kept) compute_kept(group->writer, group->changes, group->shown);
     group->present = project_group(group->writer, group->target);
 }
 
 // Evaluates one group row; an error means that the row is not there now.
-bool group_is_present(TableWriter* writer, const TableChanges* changes, int row,
+bool group_is_present(TableWriter* writer, const TableChanges* changes, int shown,
                       const RowTarget* target) {
-    GroupRow group = {writer, changes, row, target, false};
+    GroupRow group = {writer, changes, shown, target, false};
     if (!writer->evaluates) return project_group(writer, target);
     ErrorData* error = run_in_subtransaction(project_group_step, &group);
     if (error == NULL) return group.present;
@@ -270,30 +271,38 @@ bool group_is_present(TableWriter* writer, const TableChanges* changes, int row,
     return false;
 }
 
-int64 collect_groups(TableWriter* writer, const TableChanges* changes, const RowTarget* present,
-                     const RowTarget* gone) {
-    int64 gone_count = 0;
-    for (int row = 0; row < changes->row_count; row++) {
-        const uint8_t flags = changes->flags[row];
-        fill_group_slot(writer, changes, row);
-        if (!(flags & kRowFailed) && group_is_present(writer, changes, row, present)) {
-            writer->statements.all_new = writer->statements.all_new && (flags & kRowNew);
-            put_row(writer, present, row, !(flags & kRowUnchanged), (flags & kRowClosed) != 0, NULL,
-                    NULL);
-        } else {
-            if (flags & kRowFailed) {
-                writer->error_count++;
-                strlcpy(writer->error, "aggregate out of range", sizeof(writer->error));
-            }
-            if (!(flags & kRowNew)) {
-                project_key(writer, gone);
-                put_row(writer, gone, row, true, false, NULL, NULL);
-                gone_count++;
-            }
+void collect_group(TableWriter* writer, const TableChanges* changes, int row,
+                   const RowTarget* present, const RowTarget* gone) {
+    const uint8_t flags = changes->flags[row];
+    const int shown = row - changes->first_shown;
+    fill_group_slot(writer, changes, shown);
+    if (!(flags & kRowFailed) && group_is_present(writer, changes, shown, present)) {
+        writer->statements.all_new = writer->statements.all_new && (flags & kRowNew);
+        put_row(writer, present, row, !(flags & kRowUnchanged), (flags & kRowClosed) != 0, NULL,
+                NULL);
+    } else {
+        if (flags & kRowFailed) {
+            writer->error_count++;
+            strlcpy(writer->error, "aggregate out of range", sizeof(writer->error));
         }
-        if (writer->evaluates) ResetPerTupleExprContext(writer->executor);
+        if (!(flags & kRowNew)) {
+            project_key(writer, gone);
+            put_row(writer, gone, row, true, false, NULL, NULL);
+            writer->statements.gone_count++;
+        }
     }
-    return gone_count;
+    if (writer->evaluates) ResetPerTupleExprContext(writer->executor);
+}
+
+void collect_groups(TableWriter* writer, const ChangesSource& source, const TableChanges* changes,
+                    const RowTarget* present, const RowTarget* gone) {
+    for (int first = 0; first < changes->row_count; first += kRowsShown) {
+        check(bridge::ingest_show_rows(source.ingest, source.index, first));
+        const int end = Min(first + kRowsShown, changes->row_count);
+        for (int row = first; row < end; row++) {
+            collect_group(writer, changes, row, present, gone);
+        }
+    }
 }
 
 void collect_appended(TableWriter* writer, const TableChanges* changes, const RowTarget* target) {
@@ -350,7 +359,10 @@ void set_writer_spec(TableWriter* writer, const TableSpec* spec) {
     writer->spec = spec;
 }
 
-int64 collect_changes(TableWriter* writer, const TableChanges* changes) {
+int64 collect_changes(TableWriter* writer, const ChangesSource& source) {
+    const TableChanges none = {};
+    const TableChanges* changes =
+        source.ingest == NULL ? &none : bridge::ingest_changes(source.ingest, source.index);
     prepare_writer(writer);
     writer->error_count = 0;
     forget_kept(writer);  // of the last commit
@@ -364,7 +376,7 @@ int64 collect_changes(TableWriter* writer, const TableChanges* changes) {
     if (writer->definition->kind == TableKind::kFilter) {
         collect_appended(writer, changes, &present);
     } else {
-        writer->statements.gone_count = collect_groups(writer, changes, &present, &gone);
+        collect_groups(writer, source, changes, &present, &gone);
     }
     const int64 count = tuplestore_tuple_count(present.store);
     register_rows(writer, kChangesName, present.store, static_cast<double>(count));

@@ -2,6 +2,7 @@
 // that triggers, indexes and logical replication see what they always see.
 #pragma once
 
+#include "bridge/ingest.h"
 #include "core/spec.h"
 #include "pg/query/definition.h"
 #include "pg/pg.h"
@@ -25,9 +26,15 @@ constexpr const char kClosedColumn[] = "anomaly closed";        // bool: its win
 constexpr const char kPartitionColumn[] = "anomaly partition";  // int4, filters
 constexpr const char kOffsetColumn[] = "anomaly offset";        // int8, filters
 
+// Where the changes of a commit are.
+struct ChangesSource {
+    bridge::Ingest* ingest;  // NULL: there are none
+    int index;               // of the table
+};
+
 // Evaluates the rows and registers them with SPI under kChangesName. Needs SPI_connect, as the
 // table's owner. Returns how many rows there are.
-int64 collect_changes(TableWriter* writer, const TableChanges* changes);
+int64 collect_changes(TableWriter* writer, const ChangesSource& source);
 
 // What is registered under kChangesName.
 struct CollectedRows {

@@ -70,16 +70,16 @@ void write_checkpoint(benchmark::State& state) {
         series.fill();
         fold(store, series);
     }
-    ByteWriter bytes;
+    CheckpointRows rows;
+    int64_t bytes = 0;
     for (auto _ : state) {
-        bytes.clear();
-        write_delta(store, store.changed(), 0, bytes);
-        benchmark::DoNotOptimize(bytes.view().data());
+        rows.clear();
+        bytes = write_delta(store, store.changed(), 0, 1, rows);
+        benchmark::DoNotOptimize(rows.rows().data());
     }
     const auto groups = static_cast<int64_t>(store.changed().size());
     state.SetItemsProcessed(state.iterations() * groups);
-    state.counters["bytes_per_group"] =
-        static_cast<double>(bytes.size()) / static_cast<double>(groups);
+    state.counters["bytes_per_group"] = static_cast<double>(bytes) / static_cast<double>(groups);
 }
 BENCHMARK(write_checkpoint)->Arg(35)->Arg(35000)->Unit(benchmark::kMicrosecond);
 
