@@ -9,18 +9,19 @@ namespace {
 // A partition this far ahead of the slowest in event time waits for it.
 constexpr int64_t kSkewLimitUs = 600000000;
 
+bool has_headers(const StreamSpec& stream) {
+    return std::any_of(stream.columns, stream.columns + stream.column_count,
+                       [](const StreamColumnSpec& c) { return c.source == Source::kHeaders; });
+}
+
 }  // namespace
 
 Ingest::Ingest(const StreamSpec& stream, const kafka::Properties& properties,
                const IngestOptions& options)
-    : reader(stream.topic, properties),
+    : reader(stream.topic, properties, has_headers(stream)),
       pipeline(stream, options.database_is_utf8),
       batch_rows_(std::max(options.batch_rows, 1)),
-      batch_bytes_(std::max<int64_t>(options.batch_bytes, 1)) {
-    batch_.want_headers(
-        std::any_of(stream.columns, stream.columns + stream.column_count,
-                    [](const StreamColumnSpec& c) { return c.source == Source::kHeaders; }));
-}
+      batch_bytes_(std::max<int64_t>(options.batch_bytes, 1)) {}
 
 void Ingest::poll(int64_t now_us, PollResult* out) {
     SourceClock& source = pipeline.source();

@@ -25,7 +25,6 @@ struct Deleter {
     void operator()(rd_kafka_topic_t* topic) const { rd_kafka_topic_destroy(topic); }
     void operator()(rd_kafka_queue_t* queue) const { rd_kafka_queue_destroy(queue); }
     void operator()(rd_kafka_event_t* event) const { rd_kafka_event_destroy(event); }
-    void operator()(rd_kafka_message_t* message) const { rd_kafka_message_destroy(message); }
     void operator()(rd_kafka_headers_t* headers) const { rd_kafka_headers_destroy(headers); }
     void operator()(rd_kafka_error_t* error) const { rd_kafka_error_destroy(error); }
     void operator()(const rd_kafka_metadata_t* metadata) const {

@@ -18,8 +18,9 @@ Owned<rd_kafka_topic_partition_list_t> list_of_one(const std::string& topic, int
 
 }  // namespace
 
-Control::Control(rd_kafka_t* client, std::string topic, const EventFd& fd, int refresh_ms)
-    : client_(client), topic_(std::move(topic)), fd_(fd), refresh_(refresh_ms) {
+Control::Control(rd_kafka_t* client, std::string topic, const EventFd& fd, const EventFd& fetched,
+                 int refresh_ms)
+    : client_(client), topic_(std::move(topic)), fd_(fd), fetched_(fetched), refresh_(refresh_ms) {
     const SignalBlock block;
     thread_ = std::thread(&Control::run, this);
 }
@@ -274,7 +275,7 @@ void Control::start_reading(std::vector<Reply>& started) {
         each.queue.reset(rd_kafka_queue_get_partition(client_, topic_.c_str(), begin.partition));
         if (!each.queue) throw ClientError("no queue for a partition");
         rd_kafka_queue_forward(each.queue.get(), nullptr);
-        rd_kafka_queue_io_event_enable(each.queue.get(), fd_.get(), &EventFd::kOne,
+        rd_kafka_queue_io_event_enable(each.queue.get(), fetched_.get(), &EventFd::kOne,
                                        sizeof EventFd::kOne);
         rd_kafka_topic_partition_list_add(list.get(), topic_.c_str(), begin.partition)->offset =
             each.verify ? begin.last_offset : begin.next_offset;

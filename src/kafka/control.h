@@ -45,8 +45,10 @@ struct Reply {
 
 class Control {
   public:
-    // The client and the fd must outlive it.
-    Control(rd_kafka_t* client, std::string topic, const EventFd& fd, int refresh_ms);
+    // The client and the fds must outlive it: one tells of replies, the other is fired by the
+    // client when the queue of a partition is no longer empty.
+    Control(rd_kafka_t* client, std::string topic, const EventFd& fd, const EventFd& fetched,
+            int refresh_ms);
     ~Control();
     Control(const Control&) = delete;
     Control& operator=(const Control&) = delete;
@@ -91,6 +93,7 @@ class Control {
     rd_kafka_t* const client_;
     const std::string topic_;
     const EventFd& fd_;
+    const EventFd& fetched_;
     const std::chrono::milliseconds refresh_;
 
     std::mutex mutex_;  // guards what follows, up to the blank line

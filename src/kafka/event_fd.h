@@ -1,6 +1,7 @@
 // An eventfd, which one side fires and the other waits on. Any thread may fire it.
 #pragma once
 
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -26,6 +27,10 @@ class EventFd {
     void fire() const {
         // Fails only when the counter is full, and then it is readable anyway.
         [[maybe_unused]] const ssize_t size = write(fd_, &kOne, sizeof kOne);
+    }
+    void wait() const {
+        pollfd waited{fd_, POLLIN, 0};
+        poll(&waited, 1, -1);
     }
     void clear() const {
         uint64_t count;

@@ -1,44 +1,40 @@
 #include "kafka/partition.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "core/data/message_hash.h"
-#include "kafka/headers.h"
 
 namespace anomaly::kafka {
 namespace {
 
-constexpr size_t kChunk = 512;  // messages popped at a time
-
-int64_t timestamp_of(const rd_kafka_message_t& message) {
-    return rd_kafka_message_timestamp(&message, nullptr);
-}
-
-int32_t size_of(const void* data, size_t size) {
-    return data == nullptr ? -1 : static_cast<int32_t>(size);
-}
-
-uint64_t hash_of(const rd_kafka_message_t& m) {
-    return message_hash(timestamp_of(m), m.key, size_of(m.key, m.key_len), m.payload,
-                        size_of(m.payload, m.len));
+uint64_t hash_of(const MessageBatch& batch, int32_t i) {
+    const Message& m = batch[i];
+    return message_hash(m.timestamp_ms, batch.key(i).data(), m.key_size, batch.value(i).data(),
+                        m.value_size);
 }
 
 }  // namespace
 
-void Partition::start(const Start& begin, bool verify, Owned<rd_kafka_queue_t> queue) {
+void Partition::start(const Start& begin, bool verify, std::shared_ptr<Tap> tap) {
     stop();
     progress_ = begin;
     verify_ = verify;
-    queue_ = std::move(queue);
+    tap_ = std::move(tap);
 }
 
 void Partition::stop() {
-    popped_.clear();
-    queue_.reset();
+    close();
     verify_ = at_end_ = eof_pending_ = false;
     trouble_ = Trouble::kNone;
+}
+
+void Partition::close() {
+    if (tap_) tap_->close();
+    tap_.reset();
+    chunk_.clear();
+    next_message_ = 0;
+    next_mark_ = 0;
 }
 
 int64_t Partition::request_restart() {
@@ -46,95 +42,105 @@ int64_t Partition::request_restart() {
     return ++request_;
 }
 
-bool Partition::fill() {
-    std::array<rd_kafka_message_t*, kChunk> chunk;
-    const ssize_t count = rd_kafka_consume_batch_queue(queue_.get(), 0, chunk.data(), kChunk);
-    for (ssize_t i = 0; i < count; i++) popped_.emplace_back(chunk[static_cast<size_t>(i)]);
-    return count > 0;
-}
-
 int32_t Partition::pull(MessageBatch& batch, int32_t max_rows, int64_t max_bytes) {
     const int32_t before = batch.size();
-    const size_t bytes_before = batch.bytes();
-    const int64_t waiting = queued();
-    Owned<rd_kafka_message_t> last;
-    while (queue_ && batch.size() < max_rows && static_cast<int64_t>(batch.bytes()) < max_bytes) {
-        if (popped_.empty() && !fill()) break;
-        const Step outcome = step(*popped_.front(), batch);
-        if (outcome == Step::kWait) break;
-        if (outcome == Step::kTaken) last = std::move(popped_.front());
-        popped_.pop_front();
-    }
-    if (last) remember(*last);
-    if (trouble_ != Trouble::kNone) {
-        popped_.clear();
-        queue_.reset();
+    while (tap_ && batch.size() < max_rows && static_cast<int64_t>(batch.bytes()) < max_bytes) {
+        if (is_used_up() && !next_chunk()) break;
+        if (!step(batch, max_rows, max_bytes)) break;
     }
     const int32_t taken = batch.size() - before;
-    const auto taken_bytes = static_cast<int64_t>(batch.bytes() - bytes_before);
-    const bool was_full = waiting >= full_.messages || taken_bytes >= full_.bytes / 2;
-    stalled_ = taken > 0 && (was_full || waiting <= left_);
-    left_ = queued();
+    if (taken > 0) {
+        progress_.last_offset = batch[batch.size() - 1].offset;
+        progress_.last_hash = hash_of(batch, batch.size() - 1);
+    }
+    if (trouble_ != Trouble::kNone) close();
     return taken;
 }
 
-Partition::Step Partition::step(const rd_kafka_message_t& message, MessageBatch& batch) {
-    if (message.err) return step_error(message);
-    if (verify_) {
-        const Step outcome = step_verify(message);
-        if (outcome != Step::kTaken) return outcome;
-    }
-    if (message.offset < progress_.next_offset) return Step::kSkipped;  // was handed out before
-    if (message.offset >= limit_) {
-        progress_.next_offset = std::max(progress_.next_offset, limit_);
-        return Step::kWait;
-    }
-    batch.add(progress_.partition, message.offset, timestamp_of(message), message.payload,
-              size_of(message.payload, message.len), message.key,
-              size_of(message.key, message.key_len));
-    if (batch.wants_headers()) batch.set_headers(headers_as_json(message));
-    progress_.next_offset = message.offset + 1;
-    at_end_ = eof_pending_ = false;
-    return Step::kTaken;
+bool Partition::is_used_up() const {
+    return next_message_ == chunk_.messages.size() && next_mark_ == chunk_.marks.size();
 }
 
-// kTaken: the message is to be handed out.
-Partition::Step Partition::step_verify(const rd_kafka_message_t& message) {
-    if (message.offset < progress_.last_offset) return Step::kSkipped;
+bool Partition::next_chunk() {
+    next_message_ = 0;
+    next_mark_ = 0;
+    return tap_->take(chunk_);
+}
+
+// False: nothing more now.
+bool Partition::step(MessageBatch& batch, int32_t max_rows, int64_t max_bytes) {
+    if (next_mark_ < chunk_.marks.size() && chunk_.marks[next_mark_].before == next_message_)
+        return step_mark(chunk_.marks[next_mark_++]);
+    const int64_t offset = chunk_.messages[next_message_].offset;
+    const Verdict verdict = judge(offset);
+    if (verdict == Verdict::kOther) return false;
+    if (verdict == Verdict::kOld) {
+        next_message_++;
+        return true;
+    }
+    if (offset >= limit_) {
+        progress_.next_offset = std::max(progress_.next_offset, limit_);
+        return false;
+    }
+    const int32_t end =
+        run_end(max_rows - batch.size(), max_bytes - static_cast<int64_t>(batch.bytes()));
+    batch.add_range(chunk_.messages, next_message_, end);
+    next_message_ = end;
+    progress_.next_offset = chunk_.messages[end - 1].offset + 1;
+    at_end_ = eof_pending_ = false;
+    return true;
+}
+
+// Of messages that follow the next one, each new and within all limits. One at least.
+int32_t Partition::run_end(int32_t rows, int64_t bytes) const {
+    const MessageBatch& from = chunk_.messages;
+    const bool has_mark = next_mark_ < chunk_.marks.size();
+    int32_t last = has_mark ? chunk_.marks[next_mark_].before : from.size();
+    last = std::min(last, next_message_ + rows);
+    int32_t end = next_message_ + 1;
+    while (end < last && from[end].offset > from[end - 1].offset && from[end].offset < limit_ &&
+           static_cast<int64_t>(from[end].value_at - from[next_message_].value_at) < bytes)
+        end++;
+    return end;
+}
+
+Partition::Verdict Partition::judge(int64_t offset) {
+    if (!verify_) return offset < progress_.next_offset ? Verdict::kOld : Verdict::kNew;
+    if (offset < progress_.last_offset) return Verdict::kOld;
     verify_ = false;
     // Compaction may have taken the message away: then there is nothing to compare.
-    if (message.offset > progress_.last_offset) return Step::kTaken;
-    if (hash_of(message) == progress_.last_hash) return Step::kSkipped;
-    trouble(Trouble::kMadeAgain, "the message at offset " + std::to_string(message.offset) +
+    if (offset > progress_.last_offset) return judge(offset);
+    if (hash_of(chunk_.messages, next_message_) == progress_.last_hash) return Verdict::kOld;
+    trouble(Trouble::kMadeAgain, "the message at offset " + std::to_string(offset) +
                                      " is not the one that was read: the topic was made again");
-    return Step::kWait;
+    return Verdict::kOther;
 }
 
-Partition::Step Partition::step_error(const rd_kafka_message_t& message) {
-    switch (message.err) {
+bool Partition::step_mark(const Chunk::Mark& mark) {
+    switch (mark.error) {
         case RD_KAFKA_RESP_ERR__PARTITION_EOF:
-            return step_eof(message.offset);
+            return step_eof(mark.offset);
         case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
         case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-            trouble(Trouble::kOutOfRange, rd_kafka_message_errstr(&message));
-            return Step::kWait;
+            trouble(Trouble::kOutOfRange, mark.text);
+            return false;
         default:
-            last_error_ = rd_kafka_message_errstr(&message);
-            return Step::kSkipped;
+            last_error_ = mark.text;
+            return true;
     }
 }
 
-Partition::Step Partition::step_eof(int64_t offset) {
+bool Partition::step_eof(int64_t offset) {
     if (verify_ && offset <= progress_.last_offset) {
         trouble(Trouble::kMadeAgain, "the topic ends at offset " + std::to_string(offset) +
                                          ", before what was read: it was made again");
-        return Step::kWait;
+        return false;
     }
     // Control records and compaction leave offsets that no message has: the end lies behind them.
     const int64_t end = std::min(offset, limit_);
     progress_.next_offset = std::max(progress_.next_offset, end);
     at_end_ = eof_pending_ = true;
-    return Step::kSkipped;
+    return true;
 }
 
 void Partition::trouble(Trouble what, std::string text) {
@@ -142,18 +148,14 @@ void Partition::trouble(Trouble what, std::string text) {
     trouble_text_ = std::move(text);
 }
 
-void Partition::remember(const rd_kafka_message_t& message) {
-    progress_.last_offset = message.offset;
-    progress_.last_hash = hash_of(message);
-}
-
 void Partition::set_limit(int64_t offset) {
     limit_ = offset;
 }
 
 int64_t Partition::queued() const {
-    const size_t waiting = queue_ ? rd_kafka_queue_length(queue_.get()) : 0;
-    return static_cast<int64_t>(waiting + popped_.size());
+    if (!tap_) return 0;
+    const auto marks = static_cast<int64_t>(chunk_.marks.size() - next_mark_);
+    return tap_->queued() + chunk_.messages.size() - next_message_ + marks;
 }
 
 bool Partition::take_eof() {
@@ -161,7 +163,7 @@ bool Partition::take_eof() {
 }
 
 bool Partition::rests_at_end() const {
-    return queue_ && at_end_ && queued() == 0;
+    return tap_ && at_end_ && queued() == 0;
 }
 
 Partition::Trouble Partition::take_trouble(std::string& text) {

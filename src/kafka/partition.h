@@ -1,33 +1,27 @@
 // One partition as the reader hands it out: messages in order, each once, up to a limit, and the
 // checks that tell whether the topic is still the one that was read before.
 //
-// The reader's thread only; never blocks.
+// The reader's thread only; waits at most while its tap copies a few messages.
 #pragma once
 
-#include <deque>
+#include <memory>
 #include <string>
 
 #include "core/data/message.h"
-#include "kafka/client.h"
+#include "kafka/intake.h"
 #include "kafka/types.h"
 
 namespace anomaly::kafka {
 
 constexpr int64_t kNoLimit = INT64_MAX;
 
-// The client stops to fetch for a partition of which so much waits.
-struct QueueLimits {
-    int64_t messages = INT64_MAX;
-    int64_t bytes = INT64_MAX;
-};
-
 class Partition {
   public:
-    Partition(const Start& start, const QueueLimits& limits) : progress_(start), full_(limits) {}
+    explicit Partition(const Start& start) : progress_(start) {}
 
-    // Reads on from `begin` (next_offset is an offset) out of the queue. With verify the first
+    // Reads on from `begin` (next_offset is an offset) out of the tap. With verify the first
     // message may be begin.last_offset: then its hash must be equal, and it is not handed out.
-    void start(const Start& begin, bool verify, Owned<rd_kafka_queue_t> queue);
+    void start(const Start& begin, bool verify, std::shared_ptr<Tap> tap);
     // Nothing comes until the next start: what waits would not be trusted.
     void stop();
     // Stops, and gives the number of the request to begin again at progress(). Only its answer
@@ -35,16 +29,13 @@ class Partition {
     // begins where this request says, would hand out once more.
     int64_t request_restart();
     bool is_awaited(int64_t request) const { return request == request_; }
-    bool is_reading() const { return queue_ != nullptr; }
+    bool is_reading() const { return tap_ != nullptr; }
 
     int32_t pull(MessageBatch& batch, int32_t max_rows, int64_t max_bytes);
 
     void set_limit(int64_t offset);
     const Start& progress() const { return progress_; }
     int64_t queued() const;
-    // True after a pull from a queue that was full, or that got nothing since the pull before:
-    // perhaps the client has stopped to fetch, and goes on late (see Control::nudge).
-    bool seems_stalled() const { return stalled_; }
 
     // Whether take_eof() or take_trouble() would tell something.
     bool has_news() const { return eof_pending_ || trouble_ != Trouble::kNone; }
@@ -60,26 +51,28 @@ class Partition {
     const std::string& last_error() const { return last_error_; }
 
   private:
-    enum class Step : uint8_t { kTaken, kSkipped, kWait };
-    bool fill();
-    Step step(const rd_kafka_message_t& message, MessageBatch& batch);
-    Step step_error(const rd_kafka_message_t& message);
-    Step step_eof(int64_t offset);
-    Step step_verify(const rd_kafka_message_t& message);
+    enum class Verdict : uint8_t { kNew, kOld, kOther };
+    void close();
+    bool is_used_up() const;
+    bool next_chunk();
+    bool step(MessageBatch& batch, int32_t max_rows, int64_t max_bytes);
+    int32_t run_end(int32_t rows, int64_t bytes) const;
+    bool step_mark(const Chunk::Mark& mark);
+    bool step_eof(int64_t offset);
+    // Of the next message: to be handed out, was handed out before, or another in its place.
+    Verdict judge(int64_t offset);
     void trouble(Trouble what, std::string text);
-    void remember(const rd_kafka_message_t& message);
 
     Start progress_;
     int64_t request_ = 0;  // the last one
-    const QueueLimits full_;
-    Owned<rd_kafka_queue_t> queue_;
-    std::deque<Owned<rd_kafka_message_t>> popped_;  // not handed out yet
+    std::shared_ptr<Tap> tap_;
+    Chunk chunk_;  // taken out of the tap; handed out up to the next two
+    int32_t next_message_ = 0;
+    size_t next_mark_ = 0;
     int64_t limit_ = kNoLimit;
     bool verify_ = false;
     bool at_end_ = false;
     bool eof_pending_ = false;
-    int64_t left_ = 0;  // waited after the last pull
-    bool stalled_ = false;
     Trouble trouble_ = Trouble::kNone;
     std::string trouble_text_;
     std::string last_error_;

@@ -8,6 +8,7 @@
 #include "kafka/client.h"
 #include "kafka/control.h"
 #include "kafka/event_fd.h"
+#include "kafka/intake.h"
 #include "kafka/partition.h"
 #include "kafka/trouble.h"
 
@@ -41,15 +42,17 @@ QueueLimits queue_limits(rd_kafka_t* client) {
 
 }  // namespace
 
-// Declared in the order that matters at the end: the control thread stops first, then the
-// partitions let their queues go, then the client ends and with it all that writes to the fd.
+// Declared in the order that matters at the end: our threads stop first, then the partitions let
+// their queues go, then the client ends and with it all that writes to the fds.
 struct Reader::Impl {
-    Impl(std::string topic_name, const Properties& properties)
+    Impl(std::string topic_name, const Properties& properties, bool wants_headers)
         : topic(std::move(topic_name)),
+          with_headers(wants_headers),
           client(make_consumer(properties, log)),
           queue(rd_kafka_queue_get_consumer(client.get())),
           full(queue_limits(client.get())),
-          control(client.get(), topic, fd, refresh_ms(properties)) {
+          control(client.get(), topic, fd, fetched, refresh_ms(properties)),
+          intake(fetched, control) {
         rd_kafka_queue_io_event_enable(queue.get(), fd.get(), &EventFd::kOne, sizeof EventFd::kOne);
     }
 
@@ -65,7 +68,9 @@ struct Reader::Impl {
     const Partition* find(int32_t partition) const;
 
     const std::string topic;
+    const bool with_headers;
     EventFd fd;
+    EventFd fetched;  // fired by the client, for the intake
     LogRing log;
     Owned<rd_kafka_t> client;
     Owned<rd_kafka_queue_t> queue;  // what is no partition's own
@@ -77,6 +82,7 @@ struct Reader::Impl {
     bool down_told = false;
     ReaderStats totals;
     Control control;
+    Intake intake;
 };
 
 Partition* Reader::Impl::find(int32_t partition) {
@@ -139,7 +145,7 @@ void Reader::Impl::take_reply(Reply& reply) {
 
 void Reader::Impl::take_started(Reply& reply) {
     const int32_t number = reply.begin.partition;
-    const auto [at, inserted] = partitions.try_emplace(number, reply.begin, full);
+    const auto [at, inserted] = partitions.try_emplace(number, reply.begin);
     if (!at->second.is_awaited(reply.request)) return;
     if (inserted) {
         const auto limit = limits.find(number);
@@ -155,7 +161,10 @@ void Reader::Impl::take_started(Reply& reply) {
                            .to_offset = reply.lost_to,
                            .resume_offset = reply.begin.next_offset,
                            .text = std::move(reply.text)});
-    at->second.start(reply.begin, reply.verify, std::move(reply.queue));
+    auto tap =
+        std::make_shared<Tap>(number, std::move(reply.queue), full, with_headers, fd, fetched);
+    at->second.start(reply.begin, reply.verify, tap);
+    intake.add(std::move(tap));
 }
 
 void Reader::Impl::take_client_events() {
@@ -198,8 +207,8 @@ void Reader::Impl::take_troubles() {
     }
 }
 
-Reader::Reader(std::string topic, const Properties& properties)
-    : impl_(std::make_unique<Impl>(std::move(topic), properties)) {}
+Reader::Reader(std::string topic, const Properties& properties, bool with_headers)
+    : impl_(std::make_unique<Impl>(std::move(topic), properties, with_headers)) {}
 
 Reader::~Reader() = default;
 
@@ -232,7 +241,6 @@ int32_t Reader::pull(int32_t partition, MessageBatch& batch, int32_t max_rows, i
     const size_t before = batch.bytes();
     const int32_t count = found->pull(batch, max_rows, max_bytes);
     if (found->has_news()) impl_->fd.fire();
-    if (found->seems_stalled()) impl_->control.nudge(partition);
     impl_->totals.message_count += count;
     impl_->totals.byte_count += static_cast<int64_t>(batch.bytes() - before);
     return count;

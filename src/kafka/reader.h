@@ -1,7 +1,8 @@
 // Reads one topic: one queue per partition, so that the caller chooses which partition to read on.
 //
 // Everything here is called on one thread (the caller's) and never blocks; what must wait for the
-// broker happens on a control thread of our own. Offsets are Kafka's. May not know PostgreSQL.
+// broker happens on a control thread of our own, and messages are copied on another (intake).
+// Offsets are Kafka's. May not know PostgreSQL.
 //
 // The rule for waiting: call events() (it also clears fd), then pull() until every partition of
 // interest has given nothing since, then wait on fd. It fires when a queue goes from empty to
@@ -49,7 +50,8 @@ struct ReaderStats {
 class Reader {
   public:
     // Throws PropertyError (client.h) for a property that the client library does not take.
-    Reader(std::string topic, const Properties& properties);
+    // Headers are copied only when they are wanted.
+    Reader(std::string topic, const Properties& properties, bool with_headers = false);
     ~Reader();
     Reader(const Reader&) = delete;
     Reader& operator=(const Reader&) = delete;

@@ -13,7 +13,7 @@ TEST(Partition, AwaitsTheAnswerToItsNewestRequestOnly) {
     Start begin;
     begin.partition = 3;
     begin.next_offset = 100;
-    Partition partition(begin, {});
+    Partition partition(begin);
     EXPECT_TRUE(partition.is_awaited(0)) << "a partition that was found is read without a request";
     const int64_t first = partition.request_restart();
     EXPECT_TRUE(partition.is_awaited(first));

@@ -34,6 +34,23 @@ void MessageBatch::add(int32_t partition, int64_t offset, int64_t timestamp_ms, 
     messages_.push_back(message);
 }
 
+// What belongs to a message lies together, and messages lie in their order.
+void MessageBatch::add_range(const MessageBatch& other, int32_t first, int32_t end) {
+    if (first >= end) return;
+    const size_t from = other[first].value_at;
+    const size_t to = end < other.size() ? other[end].value_at : other.used_;
+    const size_t at = append(other.buffer_.data() + from, to - from);
+    const size_t count = messages_.size();
+    messages_.insert(messages_.end(), other.messages_.begin() + first,
+                     other.messages_.begin() + end);
+    for (size_t i = count; i < messages_.size(); i++) {
+        Message& message = messages_[i];
+        message.value_at += at - from;
+        message.key_at += at - from;
+        message.headers_at += at - from;
+    }
+}
+
 void MessageBatch::set_headers(std::string_view json) {
     messages_.back().headers_at = append(json.data(), json.size());
     messages_.back().headers_size = static_cast<int32_t>(json.size());

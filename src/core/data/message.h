@@ -25,14 +25,12 @@ class MessageBatch {
     // simdjson::SIMDJSON_PADDING is at most this in every version we build with.
     static constexpr size_t kPadding = 64;
 
-    // Whether whoever adds messages shall set their headers too.
-    void want_headers(bool wanted) { wants_headers_ = wanted; }
-    bool wants_headers() const { return wants_headers_; }
-
     void clear();
     // Copies value and key in. A size of -1 means null. Throws std::bad_alloc.
     void add(int32_t partition, int64_t offset, int64_t timestamp_ms, const void* value,
              int32_t value_size, const void* key, int32_t key_size);
+    // Messages of another batch, from first up to before end.
+    void add_range(const MessageBatch& other, int32_t first, int32_t end);
     // The headers of the message added last, as the text of a JSON object.
     void set_headers(std::string_view json);
     // Appends the padding after the last message; call once, before any value is read.
@@ -52,7 +50,6 @@ class MessageBatch {
     std::vector<Message> messages_;
     std::vector<char> buffer_;
     size_t used_ = 0;  // of the buffer
-    bool wants_headers_ = false;
 };
 
 }  // namespace anomaly
