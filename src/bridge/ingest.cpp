@@ -37,6 +37,17 @@ std::set<int32_t> partitions_of(const Ingest& a, const Ingest& b) {
     return partitions;
 }
 
+bool reads(const Ingest& ingest, int32_t partition) {
+    return ingest.pipeline.source().is_assigned(partition);
+}
+
+// The partitions of the first discovery are assigned all at once.
+bool has_begun(const Ingest& ingest) {
+    const auto& positions = ingest.pipeline.positions();
+    return std::any_of(positions.begin(), positions.end(),
+                       [&](const PartitionProgress& p) { return reads(ingest, p.partition); });
+}
+
 // -1: not known yet.
 int64_t next_offset(const Ingest& ingest, int32_t partition) {
     const PartitionProgress* p = ingest.pipeline.position(partition);
@@ -114,6 +125,7 @@ Status ingest_read_until(Ingest* ingest, int32_t partition, int64_t offset) noex
 // ---- two readers that meet ----
 
 int64_t ingest_distance(const Ingest* behind, const Ingest* ahead) noexcept {
+    if (!has_begun(*behind) || !has_begun(*ahead)) return -1;
     int64_t distance = 0;
     for (const PartitionProgress& p : ahead->pipeline.positions()) {
         int64_t from = std::max<int64_t>(next_offset(*behind, p.partition), 0);
@@ -126,8 +138,8 @@ void ingest_meet(Ingest* a, Ingest* b) noexcept {
     // Out of memory here leaves them reading on: they do not meet, and nothing is lost.
     (void)guard([&] {
         for (int32_t partition : partitions_of(*a, *b)) {
+            if (!reads(*a, partition) || !reads(*b, partition)) continue;
             int64_t limit = std::max(a->position(partition), b->position(partition));
-            if (limit < 0) continue;
             a->reader.set_limit(partition, limit);
             b->reader.set_limit(partition, limit);
         }

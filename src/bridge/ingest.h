@@ -65,9 +65,11 @@ Status ingest_read_until(Ingest* ingest, int32_t partition, int64_t offset) noex
 
 // ---- two readers that meet ----
 
-// Messages that `behind` has yet to read to be where `ahead` is (offsets; 0: equal or ahead).
+// Messages that `behind` has yet to read to be where `ahead` is (offsets; 0: equal or ahead). -1:
+// one of them has not begun, and where it is is not known.
 int64_t ingest_distance(const Ingest* behind, const Ingest* ahead) noexcept;
-// Both read on only to the larger of their positions in each partition.
+// Both read on only to the larger of their positions in each partition that both read. To be called
+// again until they have met: one may find a partition before the other, or move on past a gap.
 void ingest_meet(Ingest* a, Ingest* b) noexcept;
 // Calls a meeting off: the reader reads on without a limit.
 void ingest_part(Ingest* ingest) noexcept;

@@ -246,12 +246,14 @@ int32_t Reader::pull(int32_t partition, MessageBatch& batch, int32_t max_rows, i
     return count;
 }
 
+// What waits behind a limit fired the fd when it came, and will not fire it again.
 void Reader::set_limit(int32_t partition, int64_t offset) {
-    impl_->limits[partition] = offset;
+    const auto [limit, is_new] = impl_->limits.try_emplace(partition, offset);
+    if (!is_new && offset > limit->second) impl_->fd.fire();
+    limit->second = offset;
     if (Partition* found = impl_->find(partition)) found->set_limit(offset);
 }
 
-// What waits behind a limit fired the fd when it came, and will not fire it again.
 void Reader::clear_limits() {
     impl_->limits.clear();
     for (auto& [number, partition] : impl_->partitions) partition.set_limit(kNoLimit);

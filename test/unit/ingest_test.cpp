@@ -193,7 +193,11 @@ TEST_F(IngestTest, TwoReadersMeetAndJoin) {
     auto drained = [](const PollResult& r) { return r.all_at_end && !r.wants_commit; };
     run_until(to.get(), ahead, drained);
     Handle from = open(behind);
-    turn(from.get(), {&behind});
+    EXPECT_EQ(ingest_distance(from.get(), to.get()), -1);
+    ingest_read_until(from.get(), 0, 0);
+    ingest_read_until(from.get(), 1, 0);
+    run_until(from.get(), behind,
+              [&](const PollResult&) { return ingest_distance(from.get(), to.get()) >= 0; });
     EXPECT_EQ(ingest_distance(from.get(), to.get()), 120);
     ingest_meet(to.get(), from.get());
     int32_t moved_by = -1;
@@ -210,6 +214,27 @@ TEST_F(IngestTest, TwoReadersMeetAndJoin) {
         turn(to.get(), {&ahead, &behind});
         ASSERT_LT(clock_us(), limit);
     }
+    EXPECT_EQ(behind.averages, ahead.averages);
+}
+
+// A reader that is opened for tables that were further says where they are once it has begun.
+TEST_F(IngestTest, ReadersMeetThatBeginAtDifferentPositions) {
+    Stored ahead, behind;
+    for (int i = 0; i < 120; i++) send(i % 2, cpu_message("doc", i, kStart + i * 10000));
+    auto drained = [](const PollResult& r) { return r.all_at_end && !r.wants_commit; };
+    run_until(open(ahead).get(), ahead, drained);
+    Handle from = open(behind);
+    ingest_read_until(from.get(), 0, 10);
+    run_until(from.get(), behind,
+              [&](const PollResult& r) { return !behind.partitions.empty() && !r.wants_commit; });
+    Handle to = open(ahead);
+    int64_t limit = clock_us() + 30 * kSecond;
+    do {
+        ingest_meet(to.get(), from.get());
+        turn(to.get(), {&ahead});
+        turn(from.get(), {&behind});
+        ASSERT_LT(clock_us(), limit) << "the readers never meet";
+    } while (!ingest_met(to.get(), from.get()));
     EXPECT_EQ(behind.averages, ahead.averages);
 }
 

@@ -157,7 +157,6 @@ void begin_meeting(StreamRun* run) {
             const int64 apart = bridge::ingest_distance(one->ingest, other->ingest) +
                                 bridge::ingest_distance(other->ingest, one->ingest);
             if (apart < 0 || apart > kMeetWithinMessages) continue;
-            bridge::ingest_meet(one->ingest, other->ingest);
             run->meeting[0] = one;
             run->meeting[1] = other;
             return;
@@ -168,6 +167,7 @@ void begin_meeting(StreamRun* run) {
 // False: the extension is gone.
 bool end_meeting(StreamRun* run) {
     if (run->meeting[0] == NULL) return true;
+    bridge::ingest_meet(run->meeting[0]->ingest, run->meeting[1]->ingest);
     if (!bridge::ingest_met(run->meeting[0]->ingest, run->meeting[1]->ingest)) return true;
     RunReader* to = run->meeting[0];
     RunReader* from = run->meeting[1];
