@@ -1,14 +1,14 @@
 // Entry of the library. Everything that needs shared memory, hooks or workers is set up only under
 // shared_preload_libraries; loaded later, the library merely lets its functions say so.
 #include "pg/ddl/continuous_ddl.h"
-#include "pg/shared/extension_lock.h"
-#include "pg/rule/finding_trigger.h"
-#include "pg/server/guc.h"
 #include "pg/process/launcher.h"
+#include "pg/rule/finding_trigger.h"
 #include "pg/rule/rule_dependency.h"
+#include "pg/server/guc.h"
+#include "pg/shared/extension_lock.h"
 #include "pg/shared/shmem.h"
-#include "pg/utility_hook.h"
 #include "pg/shared/wake.h"
+#include "pg/utility_hook.h"
 
 extern "C" {
 // Declared first with the visibility that PG_MODULE_MAGIC does not give before PostgreSQL 16.

@@ -2,12 +2,12 @@
 #include "pg/utility_hook.h"
 
 #include "pg/ddl/continuous_ddl.h"
-#include "pg/shared/database_hold.h"
-#include "pg/rule/rule_dependency.h"
-#include "pg/shared/shmem.h"
 #include "pg/ddl/stream_ddl.h"
-#include "pg/shared/wake.h"
 #include "pg/process/worker_session.h"
+#include "pg/rule/rule_dependency.h"
+#include "pg/shared/database_hold.h"
+#include "pg/shared/shmem.h"
+#include "pg/shared/wake.h"
 
 namespace anomaly::pg {
 

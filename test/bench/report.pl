@@ -5,6 +5,7 @@
 # DOCS/performance.md, with a plot.
 use strict;
 use warnings;
+use File::Basename qw(dirname);
 
 my %label = (
     raw => 'librdkafka, consume and drop: the limit',
@@ -83,7 +84,8 @@ sub outcomes
         push @out, [ $number, "anomaly / $label{$other}",
             $median{anomaly}{rate} / $median{$other}{rate}, '', 'least', $least ];
     }
-    return sort { $a->[0] cmp $b->[0] } @out, rows_of("$dir/results");
+    my $number = sub { substr($_[0][0], 1) };
+    return sort { $number->($a) <=> $number->($b) } @out, rows_of("$dir/results");
 }
 
 sub goal_table
@@ -134,6 +136,15 @@ sub write_file
     return;
 }
 
+# Why goals are missed, in words: test/bench/notes.md.
+sub notes
+{
+    my $file = dirname(__FILE__) . '/notes.md';
+    open(my $in, '<', $file) or die "$file: $!\n";
+    my $text = do { local $/ = undef; <$in> };
+    return $text =~ s/\n\z//r;
+}
+
 my $throughput = @order ? throughput_table() . "\n" : '';
 print $throughput, goal_table();
 exit unless $docs;
@@ -154,4 +165,5 @@ $machine
 
 $throughput
 @{[ goal_table() ]}
+@{[ notes() ]}
 END

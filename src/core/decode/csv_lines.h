@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "core/data/column.h"
-#include "core/spec.h"
 #include "core/decode/text_fields.h"
+#include "core/spec.h"
 
 namespace anomaly {
 

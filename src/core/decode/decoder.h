@@ -6,8 +6,8 @@
 
 #include "core/data/column.h"
 #include "core/data/message_rows.h"
-#include "core/spec.h"
 #include "core/decode/text_fields.h"
+#include "core/spec.h"
 
 namespace anomaly {
 

@@ -5,12 +5,12 @@
 #include <cstring>
 #include <string>
 
+#include "core/data/utf8.h"
 #include "core/decode/field_tree.h"
 #include "core/decode/json_fields.h"
 #include "core/decode/json_scalar.h"
 #include "core/decode/json_shape.h"
 #include "core/decode/metadata.h"
-#include "core/data/utf8.h"
 
 namespace anomaly {
 namespace {

@@ -11,11 +11,11 @@
 #include <vector>
 
 #include "core/data/column.h"
+#include "core/data/row_state.h"
 #include "core/decode/field_tree.h"
 #include "core/decode/json_scalar.h"
-#include "core/data/row_state.h"
-#include "core/spec.h"
 #include "core/decode/value_reader.h"
+#include "core/spec.h"
 
 namespace anomaly {
 

@@ -10,8 +10,8 @@
 
 #include "core/data/column.h"
 #include "core/data/message_rows.h"
-#include "core/spec.h"
 #include "core/decode/value_reader.h"
+#include "core/spec.h"
 
 namespace anomaly {
 

@@ -4,10 +4,10 @@
 #include <cmath>
 #include <limits>
 
+#include "core/data/slot_array.h"
 #include "core/group/extreme_text.h"
 #include "core/group/kept_row.h"
 #include "core/group/kept_values.h"
-#include "core/data/slot_array.h"
 
 namespace anomaly {
 

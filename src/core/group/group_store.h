@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "core/group/aggregate.h"
 #include "core/data/bytes.h"
+#include "core/group/aggregate.h"
 #include "core/group/group_key.h"
 #include "core/group/group_table.h"
 

@@ -5,8 +5,8 @@
 #include <limits>
 #include <string_view>
 
-#include "core/program/like.h"
 #include "core/program/program_text.h"
+#include "core/program/like.h"
 
 namespace anomaly::program {
 namespace {

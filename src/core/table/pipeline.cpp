@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "core/data/column_copy.h"
-#include "core/time/event_time.h"
 #include "core/data/message_hash.h"
+#include "core/time/event_time.h"
 
 namespace anomaly {
 

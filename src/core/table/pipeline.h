@@ -10,12 +10,12 @@
 #include <string_view>
 #include <vector>
 
-#include "core/decode/decoder.h"
 #include "core/data/row_log.h"
-#include "core/time/source_clock.h"
+#include "core/decode/decoder.h"
 #include "core/spec.h"
 #include "core/table/table_batch.h"
 #include "core/table/table_state.h"
+#include "core/time/source_clock.h"
 
 namespace anomaly {
 

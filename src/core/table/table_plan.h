@@ -7,8 +7,8 @@
 #include <optional>
 #include <vector>
 
-#include "core/group/aggregate.h"
 #include "core/error.h"
+#include "core/group/aggregate.h"
 #include "core/program/program.h"
 #include "core/spec.h"
 #include "core/time/window.h"

@@ -9,13 +9,13 @@
 #include <memory>
 #include <vector>
 
-#include "core/table/checkpoint.h"
-#include "core/group/group_store.h"
 #include "core/data/message_rows.h"
 #include "core/data/row_log.h"
-#include "core/time/source_clock.h"
+#include "core/group/group_store.h"
 #include "core/spec.h"
+#include "core/table/checkpoint.h"
 #include "core/table/table_plan.h"
+#include "core/time/source_clock.h"
 #include "core/time/watermark.h"
 
 namespace anomaly {

@@ -10,8 +10,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/time/source_clock.h"
 #include "core/spec.h"
+#include "core/time/source_clock.h"
 
 namespace anomaly {
 

@@ -1,9 +1,9 @@
 // One walk over the expression that appends core's nodes (pg/compile/compile_node.h).
 #include "pg/compile/compile.h"
 
-#include "pg/value/cell_codec.h"
 #include "pg/compile/compile_node.h"
 #include "pg/compile/compile_operators.h"
+#include "pg/value/cell_codec.h"
 
 namespace anomaly::pg {
 

@@ -1,7 +1,7 @@
 // What is not strict: an operand whose value does not matter may raise nothing.
-#include "pg/value/cell_codec.h"
 #include "pg/compile/compile_node.h"
 #include "pg/compile/compile_operators.h"
+#include "pg/value/cell_codec.h"
 
 namespace anomaly::pg {
 

@@ -1,7 +1,7 @@
 // anomaly.explain: what of a continuous table runs natively, and what PostgreSQL evaluates.
-#include "pg/server/catalog.h"
 #include "pg/ddl/continuous_ddl.h"
 #include "pg/query/definition.h"
+#include "pg/server/catalog.h"
 #include "pg/server/pinned_settings.h"
 
 namespace anomaly::pg {

@@ -1,10 +1,10 @@
 // anomaly.pause and anomaly.resume: durable in anomaly.stream, acted on by the manager at commit.
-#include "pg/server/catalog.h"
 #include "pg/ddl/continuous_dependencies.h"
+#include "pg/server/catalog.h"
 #include "pg/server/identity.h"
 #include "pg/shared/shmem.h"
-#include "pg/stream/stream.h"
 #include "pg/shared/wake.h"
+#include "pg/stream/stream.h"
 
 namespace anomaly::pg {
 

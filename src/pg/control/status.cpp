@@ -1,6 +1,6 @@
 // What the status views read besides the catalog: the slots of this database's stream workers.
-#include "pg/server/catalog.h"
 #include "pg/ddl/continuous_ddl.h"
+#include "pg/server/catalog.h"
 #include "pg/server/guc.h"
 #include "pg/server/identity.h"
 #include "pg/shared/shmem.h"

@@ -1,13 +1,13 @@
 // anomaly.wait_for_stream and anomaly.close_windows.
 #include "bridge/topic.h"
 
+#include "pg/ddl/continuous_ddl.h"
 #include "pg/server/call.h"
 #include "pg/server/catalog.h"
-#include "pg/ddl/continuous_ddl.h"
 #include "pg/shared/shmem.h"
-#include "pg/stream/stream.h"
 #include "pg/shared/wait.h"
 #include "pg/shared/wake.h"
+#include "pg/stream/stream.h"
 
 namespace anomaly::pg {
 

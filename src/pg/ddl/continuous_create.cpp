@@ -2,11 +2,11 @@
 #include "pg/ddl/continuous_create.h"
 
 #include "core/spec.h"
-#include "pg/server/catalog.h"
 #include "pg/ddl/continuous_dependencies.h"
 #include "pg/ddl/continuous_options.h"
 #include "pg/query/definition.h"
 #include "pg/query/view.h"
+#include "pg/server/catalog.h"
 #include "pg/server/pinned_settings.h"
 #include "pg/shared/wake.h"
 

@@ -1,9 +1,9 @@
 // Statements that make, alter or drop a continuous table. Everything else passes by untouched.
 #include "pg/ddl/continuous_ddl.h"
 
-#include "pg/server/catalog.h"
 #include "pg/ddl/continuous_create.h"
 #include "pg/ddl/continuous_options.h"
+#include "pg/server/catalog.h"
 #include "pg/shared/wake.h"
 
 namespace anomaly::pg {

@@ -3,8 +3,8 @@
 // table with its rows.
 #pragma once
 
-#include "pg/query/definition.h"
 #include "pg/pg.h"
+#include "pg/query/definition.h"
 
 namespace anomaly::pg {
 

@@ -1,13 +1,13 @@
 // Watches over the definitions of streams.
 #include "pg/ddl/stream_ddl.h"
 
-#include "pg/server/catalog.h"
 #include "pg/ddl/continuous_create.h"
 #include "pg/query/definition.h"
-#include "pg/stream/options.h"
+#include "pg/server/catalog.h"
 #include "pg/server/pinned_settings.h"
-#include "pg/stream/stream.h"
 #include "pg/shared/wake.h"
+#include "pg/stream/options.h"
+#include "pg/stream/stream.h"
 
 namespace anomaly::pg {
 

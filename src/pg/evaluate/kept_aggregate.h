@@ -4,8 +4,8 @@
 #pragma once
 
 #include "bridge/ingest.h"
-#include "pg/query/aggregate_plan.h"
 #include "pg/pg.h"
+#include "pg/query/aggregate_plan.h"
 
 namespace anomaly::pg {
 

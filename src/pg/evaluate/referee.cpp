@@ -6,11 +6,11 @@
 #include "pg/evaluate/referee.h"
 
 #include "pg/query/aggregate_plan.h"
+#include "pg/query/key_identity.h"
 #include "pg/server/call.h"
 #include "pg/server/contain.h"
-#include "pg/query/key_identity.h"
-#include "pg/stream/message_judge.h"
 #include "pg/server/pinned_settings.h"
+#include "pg/stream/message_judge.h"
 #include "pg/value/value_codec.h"
 
 namespace anomaly::pg {

@@ -2,9 +2,9 @@
 #include "pg/event/event_head.h"
 
 #include "pg/server/catalog.h"
-#include "pg/shared/extension_lock.h"
 #include "pg/server/guc.h"
 #include "pg/server/plan.h"
+#include "pg/shared/extension_lock.h"
 
 namespace anomaly::pg {
 

@@ -1,8 +1,8 @@
 // Writes events.
 #include "pg/event/event_log.h"
 
-#include "pg/server/array_argument.h"
 #include "pg/event/event_head.h"
+#include "pg/server/array_argument.h"
 #include "pg/server/plan.h"
 
 namespace anomaly::pg {

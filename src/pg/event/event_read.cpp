@@ -1,7 +1,7 @@
 // anomaly.events_since, and the consumers whose position the database keeps. The log is read with
 // the superuser's rights; what a caller may see of it is decided here.
-#include "pg/server/catalog.h"
 #include "pg/event/event_head.h"
+#include "pg/server/catalog.h"
 
 namespace anomaly::pg {
 

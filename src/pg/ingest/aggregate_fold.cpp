@@ -3,12 +3,12 @@
 // may have left it halfway.
 #include "pg/ingest/aggregate_fold.h"
 
+#include "pg/evaluate/kept_aggregate.h"
 #include "pg/server/call.h"
 #include "pg/server/contain.h"
-#include "pg/shared/extension_lock.h"
-#include "pg/evaluate/kept_aggregate.h"
 #include "pg/server/pinned_settings.h"
 #include "pg/server/subtransaction.h"
+#include "pg/shared/extension_lock.h"
 
 namespace anomaly::pg {
 

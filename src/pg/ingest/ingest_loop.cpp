@@ -2,19 +2,19 @@
 #include "pg/ingest/ingest_loop.h"
 
 #include "pg/event/announce.h"
-#include "pg/process/backoff.h"
-#include "pg/server/call.h"
-#include "pg/shared/extension_lock.h"
 #include "pg/ingest/group_mirror.h"
-#include "pg/server/guc.h"
 #include "pg/ingest/replay.h"
+#include "pg/ingest/stream_run.h"
+#include "pg/process/backoff.h"
+#include "pg/process/worker_session.h"
 #include "pg/rule/rule_outcome.h"
+#include "pg/server/call.h"
+#include "pg/server/guc.h"
+#include "pg/server/subtransaction.h"
+#include "pg/shared/extension_lock.h"
 #include "pg/shared/shmem.h"
 #include "pg/shared/start_mark.h"
-#include "pg/ingest/stream_run.h"
-#include "pg/server/subtransaction.h"
 #include "pg/shared/wait.h"
-#include "pg/process/worker_session.h"
 
 namespace anomaly::pg {
 

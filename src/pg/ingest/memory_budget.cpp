@@ -1,9 +1,9 @@
 // anomaly.stream_memory: what happens when the state of a stream's tables outgrows it. Nobody waits
 // for memory while holding some, so nothing can come to a standstill: the largest table gives up
 // its own and is read on, from where it was committed, when there is room for it again.
-#include "pg/shared/extension_lock.h"
-#include "pg/server/guc.h"
 #include "pg/ingest/stream_run.h"
+#include "pg/server/guc.h"
+#include "pg/shared/extension_lock.h"
 
 namespace anomaly::pg {
 

@@ -2,8 +2,8 @@
 
 #include "pg/server/call.h"
 #include "pg/server/catalog.h"
-#include "pg/shared/extension_lock.h"
 #include "pg/server/plan.h"
+#include "pg/shared/extension_lock.h"
 #include "pg/shared/shmem.h"
 #include "pg/shared/wake.h"
 

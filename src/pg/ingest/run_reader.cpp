@@ -1,15 +1,15 @@
 // Opens, joins and closes the readers of a stream worker.
 #include "bridge/topic.h"
 
-#include "pg/server/call.h"
-#include "pg/shared/extension_lock.h"
-#include "pg/server/guc.h"
-#include "pg/query/key_identity.h"
 #include "pg/ingest/progress.h"
+#include "pg/ingest/stream_run.h"
+#include "pg/query/key_identity.h"
+#include "pg/server/call.h"
+#include "pg/server/guc.h"
+#include "pg/server/subtransaction.h"
+#include "pg/shared/extension_lock.h"
 #include "pg/shared/shmem.h"
 #include "pg/shared/start_mark.h"
-#include "pg/ingest/stream_run.h"
-#include "pg/server/subtransaction.h"
 #include "pg/shared/wait.h"
 
 namespace anomaly::pg {

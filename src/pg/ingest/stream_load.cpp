@@ -2,11 +2,11 @@
 // of them is in the topic.
 #include "pg/ingest/stream_run.h"
 
-#include "pg/server/catalog.h"
-#include "pg/rule/finding_state.h"
 #include "pg/ingest/progress.h"
 #include "pg/ingest/replay.h"
+#include "pg/rule/finding_state.h"
 #include "pg/rule/rule_set.h"
+#include "pg/server/catalog.h"
 #include "pg/table/table_writer.h"
 
 namespace anomaly::pg {

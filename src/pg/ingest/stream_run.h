@@ -4,8 +4,8 @@
 #pragma once
 
 #include "bridge/ingest.h"
-#include "pg/query/definition.h"
 #include "pg/evaluate/referee.h"
+#include "pg/query/definition.h"
 #include "pg/stream/stream.h"
 
 namespace anomaly::pg {

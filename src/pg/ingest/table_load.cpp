@@ -2,14 +2,14 @@
 // are its owner's affair: they run as the owner, and an error of theirs stops this table alone.
 #include "pg/ingest/stream_run.h"
 
-#include "pg/query/aggregate_plan.h"
-#include "pg/shared/extension_lock.h"
 #include "pg/evaluate/kept_aggregate.h"
+#include "pg/ingest/progress.h"
+#include "pg/query/aggregate_plan.h"
 #include "pg/query/key_identity.h"
 #include "pg/server/pinned_settings.h"
-#include "pg/ingest/progress.h"
-#include "pg/shared/shmem.h"
 #include "pg/server/subtransaction.h"
+#include "pg/shared/extension_lock.h"
+#include "pg/shared/shmem.h"
 
 namespace anomaly::pg {
 

@@ -4,8 +4,8 @@
 #include "pg/process/launcher.h"
 
 #include "pg/process/backoff.h"
-#include "pg/shared/wait.h"
 #include "pg/process/worker_session.h"
+#include "pg/shared/wait.h"
 
 namespace anomaly::pg {
 

@@ -2,13 +2,13 @@
 // something, and ends when the extension is gone. PostgreSQL restarts none of them; the launcher
 // restarts managers, managers restart stream workers.
 #include "pg/event/event_head.h"
-#include "pg/shared/extension_lock.h"
+#include "pg/process/manager_streams.h"
+#include "pg/process/worker_session.h"
 #include "pg/rule/finding.h"
 #include "pg/server/guc.h"
 #include "pg/server/identity.h"
-#include "pg/process/manager_streams.h"
+#include "pg/shared/extension_lock.h"
 #include "pg/shared/wait.h"
-#include "pg/process/worker_session.h"
 
 namespace anomaly::pg {
 

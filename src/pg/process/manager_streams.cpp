@@ -2,8 +2,8 @@
 #include "pg/process/manager_streams.h"
 
 #include "pg/process/backoff.h"
-#include "pg/shared/start_mark.h"
 #include "pg/process/worker_session.h"
+#include "pg/shared/start_mark.h"
 
 namespace anomaly::pg {
 

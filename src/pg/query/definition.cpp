@@ -4,8 +4,8 @@
 
 #include "pg/compile/compile.h"
 #include "pg/query/pull_up.h"
-#include "pg/stream/stream.h"
 #include "pg/query/window_functions.h"
+#include "pg/stream/stream.h"
 #include "pg/value/zone_spec.h"
 
 namespace anomaly::pg {

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "core/spec.h"
-#include "pg/query/aggregate_plan.h"
 #include "pg/pg.h"
+#include "pg/query/aggregate_plan.h"
 
 namespace anomaly::pg {
 

@@ -2,8 +2,8 @@
 // sides share (bridge/ingest.h).
 #include "bridge/ingest.h"
 
-#include "pg/query/definition.h"
 #include "pg/compile/compile.h"
+#include "pg/query/definition.h"
 #include "pg/query/key_identity.h"
 
 namespace anomaly::pg {

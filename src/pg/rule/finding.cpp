@@ -1,12 +1,12 @@
 // Writes anomaly.finding_log.
 #include "pg/rule/finding.h"
 
-#include "pg/server/array_argument.h"
-#include "pg/shared/extension_lock.h"
 #include "pg/rule/finding_trigger.h"
+#include "pg/rule/rule_gap.h"
+#include "pg/server/array_argument.h"
 #include "pg/server/guc.h"
 #include "pg/server/plan.h"
-#include "pg/rule/rule_gap.h"
+#include "pg/shared/extension_lock.h"
 
 namespace anomaly::pg {
 

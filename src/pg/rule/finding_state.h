@@ -3,10 +3,10 @@
 // event when it begins and one when it ends.
 #pragma once
 
-#include "pg/server/array_argument.h"
-#include "pg/rule/finding.h"
 #include "pg/pg.h"
+#include "pg/rule/finding.h"
 #include "pg/rule/rule_set.h"
+#include "pg/server/array_argument.h"
 
 namespace anomaly::pg {
 

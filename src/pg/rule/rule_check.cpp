@@ -1,9 +1,9 @@
 // Checks of anomaly.create_rule and anomaly.alter_rule.
 #include "pg/rule/rule_check.h"
 
-#include "pg/server/catalog.h"
 #include "pg/ddl/continuous_ddl.h"
 #include "pg/query/definition.h"
+#include "pg/server/catalog.h"
 
 namespace anomaly::pg {
 

@@ -1,7 +1,7 @@
 // anomaly.create_rule, alter_rule, enable_rule, disable_rule and drop_rule.
+#include "pg/rule/rule_check.h"
 #include "pg/server/catalog.h"
 #include "pg/server/pinned_settings.h"
-#include "pg/rule/rule_check.h"
 #include "pg/shared/wake.h"
 
 namespace anomaly::pg {

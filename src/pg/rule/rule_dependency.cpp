@@ -1,8 +1,8 @@
 // Keeps anomaly.rule right when functions are dropped or renamed.
 #include "pg/rule/rule_dependency.h"
 
-#include "pg/server/catalog.h"
 #include "pg/rule/rule_check.h"
+#include "pg/server/catalog.h"
 #include "pg/shared/wake.h"
 
 namespace anomaly::pg {

@@ -2,10 +2,10 @@
 #include "pg/rule/rule_evaluate.h"
 
 #include "pg/rule/finding_receiver.h"
-#include "pg/server/guc.h"
 #include "pg/rule/rule_filter.h"
 #include "pg/rule/rule_limit.h"
 #include "pg/rule/rule_parameters.h"
+#include "pg/server/guc.h"
 #include "pg/server/subtransaction.h"
 
 namespace anomaly::pg {

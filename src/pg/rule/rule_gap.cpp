@@ -1,8 +1,8 @@
 // Keeps anomaly.rule_gap.
 #include "pg/rule/rule_gap.h"
 
-#include "pg/server/array_argument.h"
 #include "pg/event/event_log.h"
+#include "pg/server/array_argument.h"
 #include "pg/server/plan.h"
 
 namespace anomaly::pg {

@@ -2,8 +2,8 @@
 #include "pg/rule/rule_limit.h"
 
 #include "pg/event/announce.h"
-#include "pg/shared/extension_lock.h"
 #include "pg/rule/rule_outcome.h"
+#include "pg/shared/extension_lock.h"
 
 namespace anomaly::pg {
 

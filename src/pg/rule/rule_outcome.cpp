@@ -1,10 +1,10 @@
 // Stores the outcomes of rules.
 #include "pg/rule/rule_outcome.h"
 
-#include "pg/server/array_argument.h"
 #include "pg/event/event_log.h"
-#include "pg/server/plan.h"
 #include "pg/rule/rule_gap.h"
+#include "pg/server/array_argument.h"
+#include "pg/server/plan.h"
 
 namespace anomaly::pg {
 

@@ -1,8 +1,8 @@
 // The queries that evaluate rules over the rows of a commit.
 #pragma once
 
-#include "pg/query/definition.h"
 #include "pg/pg.h"
+#include "pg/query/definition.h"
 
 namespace anomaly::pg {
 

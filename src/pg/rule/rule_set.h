@@ -3,8 +3,8 @@
 #pragma once
 
 #include "core/spec.h"
-#include "pg/query/definition.h"
 #include "pg/pg.h"
+#include "pg/query/definition.h"
 #include "pg/rule/rule_key.h"
 #include "pg/rule/rule_query.h"
 

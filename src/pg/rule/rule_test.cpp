@@ -1,12 +1,12 @@
 // anomaly.test_rule, the back-test, and anomaly.explain_rule, which shows the query that a worker
 // runs. Both leave no trace: they run in a read-only subtransaction, under the rule's search_path.
-#include "pg/server/catalog.h"
 #include "pg/query/definition.h"
-#include "pg/server/pinned_settings.h"
 #include "pg/rule/rule_check.h"
 #include "pg/rule/rule_filter.h"
 #include "pg/rule/rule_parameters.h"
 #include "pg/rule/rule_query.h"
+#include "pg/server/catalog.h"
+#include "pg/server/pinned_settings.h"
 #include "pg/server/subtransaction.h"
 #include "pg/table/table_writer.h"
 

@@ -5,9 +5,9 @@
 
 #include "pg/scan/fdw_scan.h"
 
-#include "pg/sink/fdw_modify.h"
 #include "pg/scan/import.h"
 #include "pg/scan/scan_condition.h"
+#include "pg/sink/fdw_modify.h"
 
 namespace anomaly::pg {
 

@@ -2,8 +2,8 @@
 // run cost nothing.
 #include "pg/scan/fdw_scan.h"
 
-#include "pg/stream/options.h"
 #include "pg/scan/peek.h"
+#include "pg/stream/options.h"
 
 namespace anomaly::pg {
 

@@ -4,14 +4,14 @@
 
 #include "pg/scan/import.h"
 
-#include "pg/server/call.h"
-#include "pg/stream/format_options.h"
-#include "pg/server/guc.h"
 #include "pg/scan/import_columns.h"
-#include "pg/server/near_words.h"
 #include "pg/scan/peek.h"
-#include "pg/stream/server_options.h"
+#include "pg/server/call.h"
+#include "pg/server/guc.h"
+#include "pg/server/near_words.h"
 #include "pg/shared/wait.h"
+#include "pg/stream/format_options.h"
+#include "pg/stream/server_options.h"
 
 namespace anomaly::pg {
 

@@ -3,9 +3,9 @@
 
 #include "pg/scan/peek.h"
 
+#include "pg/evaluate/referee.h"
 #include "pg/server/call.h"
 #include "pg/server/guc.h"
-#include "pg/evaluate/referee.h"
 
 namespace anomaly::pg {
 

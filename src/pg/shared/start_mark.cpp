@@ -1,8 +1,8 @@
 // Sets, clears and heeds the mark of unfinished starts in anomaly.stream.
 #include "pg/shared/start_mark.h"
 
-#include "pg/shared/extension_lock.h"
 #include "pg/server/plan.h"
+#include "pg/shared/extension_lock.h"
 
 namespace anomaly::pg {
 

@@ -1,6 +1,6 @@
 // One transaction callback, registered once a session, and what it is to do.
-#include "pg/shared/shmem.h"
 #include "pg/shared/wake.h"
+#include "pg/shared/shmem.h"
 
 namespace anomaly::pg {
 

@@ -1,9 +1,9 @@
 // The executor gives rows; each becomes a message of the transaction's sink.
 #include "pg/sink/fdw_modify.h"
 
-#include "pg/stream/options.h"
 #include "pg/sink/sink.h"
 #include "pg/sink/sink_row.h"
+#include "pg/stream/options.h"
 #include "pg/stream/stream.h"
 
 namespace anomaly::pg {

@@ -2,8 +2,8 @@
 // in between: `{"a":` a `,"tags":{"host":` host `}}`. The fixed parts are made once.
 #include "pg/sink/sink_row.h"
 
-#include "pg/sink/json_text.h"
 #include "pg/server/pinned_settings.h"
+#include "pg/sink/json_text.h"
 #include "pg/sink/sink_text.h"
 
 namespace anomaly::pg {

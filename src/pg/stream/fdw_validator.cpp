@@ -2,8 +2,8 @@
 #include "bridge/property.h"
 
 #include "pg/server/call.h"
-#include "pg/stream/format_options.h"
 #include "pg/server/near_words.h"
+#include "pg/stream/format_options.h"
 #include "pg/stream/options.h"
 
 namespace anomaly::pg {

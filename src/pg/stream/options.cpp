@@ -2,8 +2,8 @@
 #include "pg/stream/options.h"
 
 #include "pg/server/contain.h"
-#include "pg/stream/format_options.h"
 #include "pg/server/near_words.h"
+#include "pg/stream/format_options.h"
 #include "pg/stream/path_option.h"
 #include "pg/stream/stream.h"
 

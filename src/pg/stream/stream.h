@@ -5,8 +5,8 @@
 
 #include "bridge/ingest.h"
 #include "core/spec.h"
-#include "pg/value/cell_codec.h"
 #include "pg/pg.h"
+#include "pg/value/cell_codec.h"
 
 namespace anomaly::pg {
 

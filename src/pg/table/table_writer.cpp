@@ -1,15 +1,15 @@
 // From the engine's columns to rows of a continuous table.
 #include "pg/table/table_writer.h"
 
-#include "pg/value/cell_codec.h"
 #include "pg/evaluate/kept_aggregate.h"
 #include "pg/query/key_identity.h"
 #include "pg/server/call.h"
 #include "pg/server/pinned_settings.h"
 #include "pg/server/plan.h"
 #include "pg/server/subtransaction.h"
-#include "pg/value/value_codec.h"
 #include "pg/table/write_statements.h"
+#include "pg/value/cell_codec.h"
+#include "pg/value/value_codec.h"
 
 namespace anomaly::pg {
 

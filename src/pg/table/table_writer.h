@@ -4,8 +4,8 @@
 
 #include "bridge/ingest.h"
 #include "core/spec.h"
-#include "pg/query/definition.h"
 #include "pg/pg.h"
+#include "pg/query/definition.h"
 
 namespace anomaly::pg {
 

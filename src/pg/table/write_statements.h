@@ -1,8 +1,8 @@
 // The SQL that writes a continuous table from the rows collected for a commit.
 #pragma once
 
-#include "pg/query/definition.h"
 #include "pg/pg.h"
+#include "pg/query/definition.h"
 
 namespace anomaly::pg {
 

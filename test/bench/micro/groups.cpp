@@ -1,8 +1,8 @@
 // The groups of a table: finding the group of a row, and a commit's checkpoint. Argument: groups.
 #include <benchmark/benchmark.h>
 
-#include "core/table/checkpoint.h"
 #include "core/group/group_store.h"
+#include "core/table/checkpoint.h"
 #include "inputs.h"
 
 namespace anomaly::bench {
