@@ -44,9 +44,19 @@ void refuse_deferring() {
                     errdetail("Constraints and triggers are not put off there.")));
 }
 
+// What psql shows. SPI insists on the tag that any CREATE TABLE AS with rows has.
+void tell_table_is_made(const Call& call) {
+    if (call.completion == NULL) return;
+    const bool is_typed = call.context == PROCESS_UTILITY_TOPLEVEL;
+    SetQueryCompletion(call.completion, is_typed ? CMDTAG_CREATE_TABLE_AS : CMDTAG_SELECT, 0);
+}
+
 void run(const Call& call) {
     Node* statement = call.statement->utilityStmt;
-    if (handle_continuous_statement(call.statement, call.query_string, call.completion)) return;
+    if (handle_continuous_statement(call.statement, call.query_string)) {
+        tell_table_is_made(call);
+        return;
+    }
     switch (nodeTag(statement)) {
         case T_DropdbStmt:
         case T_CreatedbStmt:

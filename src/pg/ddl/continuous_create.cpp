@@ -298,7 +298,7 @@ char* qualified_text(Query* query) {
 }
 
 void create_continuous_table(const IntoClause* into, Query* query, bool if_not_exists,
-                             const char* query_string, QueryCompletion* completion) {
+                             const char* query_string) {
     PreventCommandIfReadOnly("CREATE TABLE AS");
     check_into(into);
     const ContinuousOptions options = take_continuous_options(into->options);
@@ -315,7 +315,6 @@ void create_continuous_table(const IntoClause* into, Query* query, bool if_not_e
     record_dependencies(table, guard, definition->query);
     write_catalog(table, definition, &options, text, into->skipData);
     wake_stream_at_commit(definition->stream);
-    if (completion != NULL) SetQueryCompletion(completion, CMDTAG_CREATE_TABLE_AS, 0);
 }
 
 }  // namespace anomaly::pg

@@ -8,7 +8,7 @@ namespace anomaly::pg {
 
 // `query` is analyzed and may be scribbled on.
 void create_continuous_table(const IntoClause* into, Query* query, bool if_not_exists,
-                             const char* query_string, QueryCompletion* completion);
+                             const char* query_string);
 
 // The query as SQL, all names qualified: it means the same under any search_path. Scribbles on it.
 char* qualified_text(Query* query);

@@ -17,8 +17,7 @@ bool makes_continuous_table(const CreateTableAsStmt* create) {
     return has_anomaly_option(create->into->options);
 }
 
-void create(const CreateTableAsStmt* statement, const char* query_string,
-            QueryCompletion* completion) {
+void create(const CreateTableAsStmt* statement, const char* query_string) {
     if (statement->objtype != OBJECT_TABLE) {
         ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                         errmsg("a materialized view cannot be continuous"),
@@ -30,8 +29,7 @@ void create(const CreateTableAsStmt* statement, const char* query_string,
                         errmsg("a continuous table cannot be made from EXECUTE"),
                         errhint("Write the SELECT itself.")));
     }
-    create_continuous_table(statement->into, query, statement->if_not_exists, query_string,
-                            completion);
+    create_continuous_table(statement->into, query, statement->if_not_exists, query_string);
 }
 
 // EXPLAIN ANALYZE would run the statement past us, through the executor.
@@ -196,13 +194,12 @@ void on_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int 
 
 }  // namespace
 
-bool handle_continuous_statement(PlannedStmt* statement, const char* query_string,
-                                 QueryCompletion* completion) {
+bool handle_continuous_statement(PlannedStmt* statement, const char* query_string) {
     Node* node = statement->utilityStmt;
     switch (nodeTag(node)) {
         case T_CreateTableAsStmt:
             if (!makes_continuous_table(castNode(CreateTableAsStmt, node))) return false;
-            create(castNode(CreateTableAsStmt, node), query_string, completion);
+            create(castNode(CreateTableAsStmt, node), query_string);
             return true;
         case T_ExplainStmt:
             check_explain(castNode(ExplainStmt, node));

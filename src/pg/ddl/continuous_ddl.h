@@ -5,10 +5,9 @@
 
 namespace anomaly::pg {
 
-// From the ProcessUtility hook: true if the statement was ours and is done. Statements that would
-// break a continuous table raise an error; all others are left alone.
-bool handle_continuous_statement(PlannedStmt* statement, const char* query_string,
-                                 QueryCompletion* completion);
+// From the ProcessUtility hook: true if the statement made a continuous table. Statements that
+// would break a continuous table raise an error; all others are left alone.
+bool handle_continuous_statement(PlannedStmt* statement, const char* query_string);
 
 // While true, this process writes continuous tables and their guard lets it.
 void allow_table_writes(bool allow);
