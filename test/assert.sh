@@ -51,7 +51,9 @@ build_server() {
     "$source/configure" --prefix="$server" --enable-cassert --enable-debug --enable-tap-tests \
         --with-icu --without-readline CFLAGS='-O1 -g'
     make -s -j "$jobs"
+    make -s -j "$jobs" -C contrib
     make -s install
+    make -s -C contrib install
 }
 
 main() {
