@@ -125,6 +125,7 @@ part_cardinality() {
     result P4 "messages/s with $groups open groups / with 35" \
         "$(quotient "$(quotient "$count" "$took")" "$rate")" "" least 0.5
     result P6 "worker memory a group" "$(quotient "$((memory * 1024))" "$groups")" bytes most 100
+    note "$((memory / 1024)) MB more than with 35 series, $((reference_memory / 1024)) MB"
     seconds_of close_all series_agg
     closed=$took
     rows=$(psql_bench -c "SELECT count(*) FROM series_agg")
