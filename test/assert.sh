@@ -45,11 +45,12 @@ build_server() {
     source=$(echo "$cache"/source/postgresql-"$pg_major"*/)
     # Releases up to 16 bring what these two would make.
     if [[ ! -e $source/src/backend/parser/gram.c ]]; then apt install -y bison flex; fi
+    if [[ ! -e /usr/include/libxml2 ]]; then apt install -y libxml2-dev; fi
     rm -rf "$cache/build" "$server"
     mkdir -p "$cache/build"
     cd "$cache/build"
     "$source/configure" --prefix="$server" --enable-cassert --enable-debug --enable-tap-tests \
-        --with-icu --without-readline CFLAGS='-O1 -g'
+        --with-icu --with-libxml --without-readline CFLAGS='-O1 -g'
     make -s -j "$jobs"
     make -s -j "$jobs" -C contrib
     make -s install
