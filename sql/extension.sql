@@ -80,7 +80,8 @@ SELECT anomaly.pause('extension_stream');
 SELECT count(*) FROM anomaly.stream_status;
 RESET ROLE;
 GRANT EXECUTE ON FUNCTION anomaly.pause(regclass), anomaly.watermark(regclass),
-                          anomaly.stream_workers(), anomaly.database_is_paused()
+                          anomaly.stream_workers(), anomaly.lock_waits(),
+                          anomaly.database_is_paused()
   TO regress_anomaly_user;
 GRANT SELECT ON anomaly.stream_status TO regress_anomaly_user;
 SET ROLE regress_anomaly_user;

@@ -92,6 +92,7 @@ extern "C" {
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "storage/shmem.h"
+#include "storage/sinvaladt.h"
 #include "storage/spin.h"
 #include "tcop/dest.h"
 #include "tcop/tcopprot.h"
@@ -166,6 +167,15 @@ inline int backend_slot() {
     return MyProcNumber;
 #else
     return MyProc->pgprocno;
+#endif
+}
+
+// 17 numbers processes from 0 on in the place of backends from 1 on. NULL: a prepared transaction.
+inline PGPROC* process_of(const VirtualTransactionId& transaction) {
+#if PG_VERSION_NUM >= 170000
+    return ProcNumberGetProc(transaction.procNumber);
+#else
+    return BackendIdGetProc(transaction.backendId);
 #endif
 }
 

@@ -30,6 +30,12 @@ LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'anomaly_stream_workers';
 COMMENT ON FUNCTION anomaly.stream_workers() IS 'internal: the stream workers of this database, as shared memory has them';
 REVOKE ALL ON FUNCTION anomaly.stream_workers() FROM PUBLIC;
 
+CREATE FUNCTION anomaly.lock_waits(
+    OUT relid oid, OUT since timestamptz, OUT blocked_by integer[]) RETURNS SETOF record
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'anomaly_lock_waits';
+COMMENT ON FUNCTION anomaly.lock_waits() IS 'internal: continuous tables of this database that wait for a lock, as shared memory has them';
+REVOKE ALL ON FUNCTION anomaly.lock_waits() FROM PUBLIC;
+
 CREATE FUNCTION anomaly.database_is_paused() RETURNS boolean
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'anomaly_database_is_paused';
 COMMENT ON FUNCTION anomaly.database_is_paused() IS 'internal: true under the setting anomaly.paused, or while a copied database waits for anomaly.resume()';
@@ -37,7 +43,9 @@ REVOKE ALL ON FUNCTION anomaly.database_is_paused() FROM PUBLIC;
 
 CREATE VIEW anomaly.stream_status WITH (security_barrier) AS
 SELECT s.stream,
-       CASE WHEN s.paused OR d.paused THEN 'paused' ELSE coalesce(w.state, 'starting') END AS state,
+       CASE WHEN s.paused OR d.paused THEN 'paused'
+            WHEN w.state = 'running' AND t.all_wait THEN 'waiting for a lock'
+            ELSE coalesce(w.state, 'starting') END AS state,
        w.worker_pid,
        w.started_at,
        t.messages,
@@ -59,13 +67,15 @@ CROSS JOIN LATERAL (
            coalesce(max(p.bytes), 0) AS bytes,
            coalesce(sum(p.late_rows), 0)::bigint AS late_rows,
            (array_agg(p.last_error ORDER BY p.last_error_at DESC) FILTER (WHERE p.failures > 0))[1] AS last_error,
-           max(p.last_error_at) FILTER (WHERE p.failures > 0) AS last_error_at
+           max(p.last_error_at) FILTER (WHERE p.failures > 0) AS last_error_at,
+           bool_and(l.relid IS NOT NULL) AS all_wait
     FROM anomaly.continuous_table k JOIN anomaly.table_progress p USING (relid)
+    LEFT JOIN anomaly.lock_waits() l ON l.relid = k.relid
     WHERE k.stream = s.stream) t
 WHERE pg_catalog.pg_has_role(c.relowner, 'USAGE') OR pg_catalog.has_table_privilege(c.oid, 'SELECT');
 COMMENT ON VIEW anomaly.stream_status IS 'one row a stream: what its worker is doing';
 COMMENT ON COLUMN anomaly.stream_status.stream IS 'the foreign table';
-COMMENT ON COLUMN anomaly.stream_status.state IS 'starting, running, paused, failing, unreachable (the broker), waiting for a lock';
+COMMENT ON COLUMN anomaly.stream_status.state IS 'starting, running, paused, failing, unreachable (the broker), waiting for a lock (the worker, or all tables)';
 COMMENT ON COLUMN anomaly.stream_status.worker_pid IS 'process of its worker, NULL: none now';
 COMMENT ON COLUMN anomaly.stream_status.started_at IS 'when that worker started';
 COMMENT ON COLUMN anomaly.stream_status.messages IS 'messages read so far, good and bad, by the table that has read most';
@@ -83,8 +93,12 @@ CREATE VIEW anomaly.table_status WITH (security_barrier) AS
 SELECT k.relid,
        k.stream,
        CASE WHEN s.paused OR d.paused THEN 'paused'
+            WHEN l.relid IS NOT NULL THEN 'waiting for a lock'
             WHEN p.failures > 0 THEN 'failing'
             ELSE coalesce(w.state, 'starting') END AS state,
+       l.since AS waiting_since,
+       CASE WHEN w.state = 'waiting for a lock' THEN pg_catalog.pg_blocking_pids(w.worker_pid)
+            ELSE l.blocked_by END AS blocked_by,
        k.emit,
        (SELECT pg_catalog.jsonb_object_agg(u.partition, u.next_offset)
         FROM unnest(p.partitions, p.next_offsets) u (partition, next_offset)) AS positions,
@@ -105,11 +119,14 @@ CROSS JOIN (SELECT anomaly.database_is_paused() AS paused) d
 LEFT JOIN anomaly.stream s ON s.stream = k.stream
 LEFT JOIN anomaly.table_progress p ON p.relid = k.relid
 LEFT JOIN anomaly.stream_workers() w ON w.stream = k.stream
+LEFT JOIN anomaly.lock_waits() l ON l.relid = k.relid
 WHERE pg_catalog.pg_has_role(c.relowner, 'USAGE') OR pg_catalog.has_table_privilege(c.oid, 'SELECT');
 COMMENT ON VIEW anomaly.table_status IS 'one row a continuous table: how far it is';
 COMMENT ON COLUMN anomaly.table_status.relid IS 'the continuous table';
 COMMENT ON COLUMN anomaly.table_status.stream IS 'the stream it reads';
-COMMENT ON COLUMN anomaly.table_status.state IS 'as its stream''s; failing: this table alone has stopped';
+COMMENT ON COLUMN anomaly.table_status.state IS 'as its stream''s; failing, waiting for a lock: this table alone has stopped';
+COMMENT ON COLUMN anomaly.table_status.waiting_since IS 'since when this table alone waits for a lock';
+COMMENT ON COLUMN anomaly.table_status.blocked_by IS 'processes that have the lock it waits for, some of them';
 COMMENT ON COLUMN anomaly.table_status.emit IS 'update or close';
 COMMENT ON COLUMN anomaly.table_status.positions IS 'for each partition the first offset not yet taken in; -2: the beginning, -1: the end';
 COMMENT ON COLUMN anomaly.table_status.open_windows IS 'windows not yet closed, at the last commit';

@@ -1,6 +1,6 @@
 # Goal: statements about streams, tables and rules act on a running worker when their transaction
-# commits, not before, and not at all when it is rolled back; who holds a lock for long makes ingest
-# of that stream wait, visibly, and it goes on with nothing lost when he lets go.
+# commits, not before, and not at all when it is rolled back; who holds a lock for long makes that
+# table wait, visibly, and it goes on with nothing lost when he lets go.
 # Method: two sessions whose steps are interleaved with a worker's commits, under load; in the end
 # each table is compared with its own SELECT over the messages.
 use strict;
@@ -55,6 +55,13 @@ sub state_is
           . " WHERE stream = '$stream'::regclass", $state, $name);
 }
 
+sub waits
+{
+    my ($table, $name) = @_;
+    return wait_until($node, 'SELECT state FROM anomaly.table_status WHERE waiting_since < now()'
+          . " AND relid = '$table'::regclass", 'waiting for a lock', $name);
+}
+
 sub tables
 {
     return sql('SELECT string_agg(relid::text, $$ $$ ORDER BY relid::text COLLATE "C")'
@@ -103,12 +110,12 @@ is(sql(q{SELECT count(*) FROM anomaly.table_progress}), '6', 'one entry for each
 
 # ---- DROP ----
 $one->query_safe('BEGIN; DROP TABLE kept');
-state_is('waiting for a lock', 'DROP TABLE is not committed: its stream waits');
-goes_on('other', 'another stream goes on');
+waits('kept', 'DROP TABLE is not committed: it waits');
+goes_on($_, "$_ goes on") for qw(cpu_agg other);
 $one->query_safe('ROLLBACK');
 goes_on($_, "DROP TABLE is rolled back: $_ goes on") for qw(kept cpu_agg);
 $one->query_safe('BEGIN; DROP TABLE kept');
-state_is('waiting for a lock', 'it waits again');
+waits('kept', 'it waits again');
 $one->query_safe('COMMIT');
 goes_on('cpu_agg', 'DROP TABLE is committed: the others go on');
 state_is('running', 'running');
@@ -129,7 +136,7 @@ sql('CREATE SCHEMA elsewhere; CREATE ROLE someone; GRANT ALL ON SCHEMA elsewhere
 my $alter = 'ALTER TABLE new RENAME COLUMN n TO messages; ALTER TABLE new RENAME TO moved;'
   . ' ALTER TABLE moved SET SCHEMA elsewhere; ALTER TABLE elsewhere.moved OWNER TO someone';
 $one->query_safe("BEGIN; $alter");
-state_is('waiting for a lock', 'ALTER TABLE is not committed: its stream waits');
+waits('new', 'ALTER TABLE is not committed: it waits');
 $one->query_safe('ROLLBACK');
 goes_on('new', 'it is rolled back: the table goes on');
 $one->query_safe("BEGIN; $alter; COMMIT");
@@ -170,10 +177,10 @@ for my $lock ('CREATE INDEX ON cpu_agg (usage_max)', 'LOCK TABLE cpu_agg IN EXCL
     'SELECT count(*) FROM (SELECT FROM cpu_agg FOR UPDATE) r')
 {
     $one->query_safe("BEGIN; $lock");
-    state_is('waiting for a lock', "$lock: its stream waits, visibly");
+    waits('cpu_agg', "$lock: it waits, visibly");
     is(sql('SELECT last_error FROM anomaly.stream_status'), '', 'which is no error');
     $one->query_safe('COMMIT');
-    state_is('running', 'it goes on afterwards');
+    state_is('running', 'running');
     goes_on($_, "$_ goes on") for qw(cpu_agg cpu_hot elsewhere.moved);
 }
 $one->quit;

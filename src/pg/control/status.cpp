@@ -56,6 +56,27 @@ void put_all_workers(ReturnSetInfo* result) {
     for (int i = 0; i < count; i++) put_worker(result, views[i]);
 }
 
+Datum pid_array(const LockHolders& holders) {
+    Datum pids[kMaxLockHolders];
+    int count = 0;
+    for (const int pid : holders.pids) {
+        if (pid != 0) pids[count++] = Int32GetDatum(pid);
+    }
+    return PointerGetDatum(
+        construct_array(pids, count, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+}
+
+void put_all_lock_waits(ReturnSetInfo* result) {
+    auto* waits = static_cast<LockWaitView*>(palloc(sizeof(LockWaitView) * kMaxLockWaits));
+    const int count = view_lock_waits(MyDatabaseId, waits, kMaxLockWaits);
+    for (int i = 0; i < count; i++) {
+        Datum values[] = {ObjectIdGetDatum(waits[i].table), TimestampTzGetDatum(waits[i].since),
+                          pid_array(waits[i].holders)};
+        bool nulls[lengthof(values)] = {};
+        tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+    }
+}
+
 // DT_NOBEGIN: none yet.
 TimestampTz committed_watermark(Oid table) {
     require_select(table);
@@ -73,6 +94,13 @@ ANOMALY_FUNCTION(anomaly_stream_workers) {
     anomaly::pg::require_shmem();
     InitMaterializedSRF(fcinfo, 0);
     anomaly::pg::put_all_workers(reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo));
+    return Datum{0};
+}
+
+ANOMALY_FUNCTION(anomaly_lock_waits) {
+    anomaly::pg::require_shmem();
+    InitMaterializedSRF(fcinfo, 0);
+    anomaly::pg::put_all_lock_waits(reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo));
     return Datum{0};
 }
 

@@ -32,30 +32,9 @@ struct Commit {
     List* events;           // of Event*
     int64 messages;         // taken in since the last commit
     int64 bytes;
-    RunTable* waits_for;  // somebody holds a lock on this one
+    LockPatience patience;
     EventSpan span;
 };
-
-// Tables first, in order of their oids (as they were loaded), and never waiting while another one
-// is held: a user who locks two of them can never be in a deadlock with us.
-bool lock_tables(Commit* commit) {
-    for (int t = 0; t < commit->run->table_count; t++) {
-        RunTable* table = &commit->run->tables[t];
-        if (table->reader != commit->reader) continue;
-        if (!ConditionalLockRelationOid(table->relid, RowExclusiveLock)) {
-            commit->waits_for = table;
-            return false;
-        }
-    }
-    return true;
-}
-
-// Waits for the lock alone, in a transaction without others.
-void wait_for_lock(const RunTable* table) {
-    StartTransactionCommand();
-    LockRelationOid(table->relid, RowExclusiveLock);
-    CommitTransactionCommand();
-}
 
 // ---- one table ----
 
@@ -69,6 +48,14 @@ struct TablePart {
     List* findings;  // of Finding*
     List* events;
 };
+
+// Rules are not under the limit of this: they have one of their own.
+void write_rows(TablePart* part) {
+    const int nest_level = limit_lock_waits(part->table, part->commit->patience);
+    if (part->changes->row_count > 0) part->rows_written = write_changes(part->table->writer);
+    part->rows_written += expire_rows(part->table->writer, part->changes);
+    AtEOXact_GUC(false, nest_level);
+}
 
 // Rows, triggers and rules are the owner's: everything of his happens before his rights are given
 // up, deferred constraints and triggers included (they were set immediate).
@@ -84,9 +71,8 @@ void write_as_owner(TablePart* part) {
     SPI_connect();
     if (part->changes->row_count > 0) {
         collect_changes(part->table->writer, {part->commit->reader->ingest, part->table->index});
-        part->rows_written = write_changes(part->table->writer);
     }
-    part->rows_written += expire_rows(part->table->writer, part->changes);
+    write_rows(part);
     allow_table_writes(false);
     CommandCounterIncrement();
     if (part->changes->row_count > 0) {
@@ -148,10 +134,12 @@ void table_step(void* opaque) {
     const bool has_rows = part->changes->row_count > 0;
     if (has_rows && part->table->rules->follows_updates) look_for_standing(part);
     if (has_rows || part->changes->gone_start != kNoTime) write_as_owner(part);
+    const int nest_level = limit_lock_waits(part->table, part->commit->patience);
     SPI_connect();
     write_records(part);
     if (has_rows && part->table->rules->count > 0) write_findings(part);
     SPI_finish();
+    AtEOXact_GUC(false, nest_level);
 }
 
 // Dropped, or made an ordinary table: whoever did it has asked for a reload, which is to come.
@@ -184,12 +172,13 @@ void commit_table(Commit* commit, RunTable* table) {
     if (error == NULL) {
         table->failures = 0;
         table->needs_bytes = 0;
+        end_lock_wait(table);
         const MemoryContext caller = MemoryContextSwitchTo(commit->context);
         commit->events = list_concat(commit->events, part.events);
         MemoryContextSwitchTo(caller);
         return;
     }
-    freeze_table(table, error->message);
+    if (!leave_for_lock(table, error, &commit->patience)) freeze_table(table, error->message);
     FreeErrorData(error);
 }
 
@@ -228,7 +217,7 @@ void write_stream_records(const Commit* commit, const LostRecords* lost) {
     bridge::ingest_dead_letters(commit->reader->ingest, &letters, &count);
     SPI_connect();
     store_dead_letters(&source, letters, count);
-    if (commit->replay != NULL) delete_replayed(commit->replay);
+    if (commit->replay != NULL) end_replay(commit->replay);
     if (count > 0 || has_dead_letters(commit)) trim_dead_letters(source.stream);
     for (int t = 0; t < commit->run->table_count && lost->count > 0; t++) {
         if (commit->run->tables[t].reader != commit->reader) continue;
@@ -292,6 +281,7 @@ void fail_table(RunTable* table, const char* error) {
     constexpr int64 kFirstRetryUs = 200000;
     constexpr int64 kLastRetryUs = 60000000;
     const int shift = Min(table->failures, 10);
+    end_lock_wait(table);
     table->failures++;
     table->retry_at_us = now_us() + Min(kFirstRetryUs << shift, kLastRetryUs);
     SPI_connect();
@@ -314,12 +304,8 @@ bool commit_reader(StreamRun* run, RunReader* reader, const Replay* replay) {
     commit.replay = replay;
     commit.messages = reader->rows_since_commit;
     commit.bytes = reader->bytes_since_commit;
-    for (;;) {
-        if (!begin_extension_transaction()) return false;
-        if (lock_tables(&commit)) break;
-        AbortCurrentTransaction();
-        wait_for_lock(commit.waits_for);
-    }
+    commit.patience = lock_patience();
+    if (!begin_locked_transaction(run, reader, &commit.patience)) return false;
     commit.context = CurTransactionContext;
     write_all(&commit);
     choose_durability(&commit);

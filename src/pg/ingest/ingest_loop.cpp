@@ -175,11 +175,12 @@ bool end_meeting(StreamRun* run) {
     return join_readers(run, to, from);
 }
 
-// Failing tables whose time has come start again from their own position.
+// Failing and waiting tables whose time has come start again from their own position.
 bool retry_tables(StreamRun* run) {
     for (int t = 0; t < run->table_count; t++) {
         RunTable* table = &run->tables[t];
         if (table->reader != NULL || table->retry_at_us > now_us()) continue;
+        if (!locks_are_free(table)) continue;
         if (!table->is_loaded) {
             if (!retry_load(run, table)) return false;
             continue;
@@ -203,6 +204,11 @@ int64 next_retry_us(const StreamRun* run) {
 
 // ---- start, wait, end ----
 
+// Those that wait for a lock are looked at before they are read for.
+bool can_begin(const RunTable* table) {
+    return table->reader == NULL && table->is_loaded && table->lock_waits == 0;
+}
+
 // Tables at equal positions share a reader.
 bool open_readers(StreamRun* run) {
     for (int t = 0; t < run->table_count; t++) {
@@ -211,10 +217,10 @@ bool open_readers(StreamRun* run) {
     RunTable** group = static_cast<RunTable**>(
         MemoryContextAlloc(run->context, sizeof(RunTable*) * static_cast<Size>(run->table_count)));
     for (int t = 0; t < run->table_count; t++) {
-        if (run->tables[t].reader != NULL || !run->tables[t].is_loaded) continue;
+        if (!can_begin(&run->tables[t])) continue;
         int count = 0;
         for (int u = t; u < run->table_count; u++) {
-            if (run->tables[u].reader == NULL && run->tables[u].is_loaded &&
+            if (can_begin(&run->tables[u]) &&
                 at_equal_positions(&run->tables[t], &run->tables[u])) {
                 group[count++] = &run->tables[u];
             }

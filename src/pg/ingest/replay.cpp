@@ -25,6 +25,10 @@ Plan end_letters = {
     "UPDATE anomaly.dead_letter SET missed_by = pg_catalog.array_remove(missed_by, $2) "
     "WHERE id = ANY ($1)",
     NULL};
+Plan ask_again = {
+    "UPDATE anomaly.dead_letter SET replay_for = pg_catalog.array_append(replay_for, $2) "
+    "WHERE id = ANY ($1)",
+    NULL};
 Plan delete_letters = {"DELETE FROM anomaly.dead_letter WHERE id = ANY ($1) AND missed_by = '{}'",
                        NULL};
 
@@ -135,9 +139,14 @@ void replay_done(const Replay* replay) {
     run_plan(&end_letters, arguments, lengthof(arguments), SPI_OK_UPDATE);
 }
 
-void delete_replayed(const Replay* replay) {
-    const CatalogArgument argument = argument_ids(replay);
-    run_plan(&delete_letters, &argument, 1, SPI_OK_DELETE);
+void end_replay(const Replay* replay) {
+    const CatalogArgument arguments[] = {argument_ids(replay),
+                                         argument_oid(REGCLASSOID, replay->table->relid)};
+    run_plan(&delete_letters, arguments, 1, SPI_OK_DELETE);
+    // Not a fault of theirs that would come again.
+    if (replay->table->lock_waits > 0) {
+        run_plan(&ask_again, arguments, lengthof(arguments), SPI_OK_UPDATE);
+    }
 }
 
 namespace {

@@ -20,7 +20,8 @@ bool replay_letters(StreamRun* run, bool* busy);
 
 // In a commit, with SPI connected. In the table's part: it has tried these letters.
 void replay_done(const Replay* replay);
-// At its end: letters that no table misses any more are gone.
-void delete_replayed(const Replay* replay);
+// At its end: letters that no table misses any more are gone. Those of a table that was left behind
+// for want of a lock come again.
+void end_replay(const Replay* replay);
 
 }  // namespace anomaly::pg

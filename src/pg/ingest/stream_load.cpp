@@ -7,6 +7,7 @@
 #include "pg/rule/finding_state.h"
 #include "pg/rule/rule_set.h"
 #include "pg/server/catalog.h"
+#include "pg/shared/shmem.h"
 #include "pg/table/table_writer.h"
 
 namespace anomaly::pg {
@@ -77,6 +78,22 @@ void load_tables(StreamRun* run) {
     SPI_finish();
 }
 
+// They go on waiting, and are not opened with the others.
+void recall_lock_waits(StreamRun* run) {
+    LockWaitView* waits = static_cast<LockWaitView*>(palloc(sizeof(LockWaitView) * kMaxLockWaits));
+    const int count = take_lock_waits(waits, kMaxLockWaits);
+    for (int t = 0; t < run->table_count; t++) {
+        RunTable* table = &run->tables[t];
+        for (int w = 0; w < count; w++) {
+            if (waits[w].table != table->relid) continue;
+            table->lock_waits = 1;
+            table->waits_since = waits[w].since;
+            publish_lock_wait(waits[w]);
+        }
+    }
+    pfree(waits);
+}
+
 // A generated column whose function the owner may not call is no message's fault.
 void rehearse_generated(const StreamDefinition* stream) {
     Oid user;
@@ -98,6 +115,7 @@ bool load_run(StreamRun* run) {
     if (get_rel_relkind(run->stream) != RELKIND_FOREIGN_TABLE) return false;
     take_replay_requests(run->stream);
     load_tables(run);
+    recall_lock_waits(run);
     if (run->table_count == 0) return false;
     const MemoryContext caller = MemoryContextSwitchTo(run->context);
     bool* used = static_cast<bool*>(palloc0(sizeof(bool) * MaxHeapAttributeNumber));

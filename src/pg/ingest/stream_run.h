@@ -6,6 +6,7 @@
 #include "bridge/ingest.h"
 #include "pg/evaluate/referee.h"
 #include "pg/query/definition.h"
+#include "pg/shared/lock_limit.h"
 #include "pg/stream/stream.h"
 
 namespace anomaly::pg {
@@ -24,17 +25,20 @@ struct RunTable {
     TableSpec* spec;
     struct KeyIdentity** identities;  // one per key, NULL: core compares it
     bool emit_on_close;
-    const char* start;       // option anomaly.start, NULL: the stream's startup
-    int failures;            // failed commits in a row
-    int64 retry_at_us;       // failing: when to try again
-    int64 needs_bytes;       // failing for want of memory: so much state is to be restored, 0: not
+    const char* start;    // option anomaly.start, NULL: the stream's startup
+    int failures;         // failed commits in a row
+    int64 retry_at_us;    // failing: when to try again
+    int64 needs_bytes;    // failing for want of memory: so much state is to be restored, 0: not
+    int lock_waits;       // how often in a row a lock could not be had, 0: it is not waiting
+    AwaitedLock awaited;  // the last such lock
+    TimestampTz waits_since;
     TableProgress progress;  // as committed; only read when a reader is opened
     bool close_requested;    // anomaly.close_windows was asked for
     bool has_replays;        // anomaly.replay_dead_letters was asked for
     TableWriter* writer;
     RuleSet* rules;
     int index;                 // in its reader
-    struct RunReader* reader;  // NULL: failing
+    struct RunReader* reader;  // NULL: failing, or waiting for a lock
 };
 
 // Ranges that were gone, kept from the poll that saw them to the next commit.
@@ -119,6 +123,24 @@ bool commit_reader(StreamRun* run, RunReader* reader, const Replay* replay = NUL
 void freeze_table(RunTable* table, const char* error);
 // The same for one that is in no reader.
 void fail_table(RunTable* table, const char* error);
+
+// How long a commit goes on waiting for locks that others have on its tables (table_locks.cpp).
+struct LockPatience {
+    int limit_ms;  // 0: however long it takes
+    int left_ms;   // of it; once it is used up, the least for each table
+};
+LockPatience lock_patience();
+// Begins a transaction that holds the locks on the reader's tables. One whose lock cannot be had is
+// left behind, and waits. False: the extension is gone.
+bool begin_locked_transaction(StreamRun* run, RunReader* reader, LockPatience* patience);
+// Limits the waits of the table's part of the commit, until AtEOXact_GUC(false, the result).
+int limit_lock_waits(const RunTable* table, const LockPatience& patience);
+// Whether it was for want of a lock that the table's part failed: then it is left behind.
+bool leave_for_lock(RunTable* table, const ErrorData* error, LockPatience* patience);
+void end_lock_wait(RunTable* table);
+// Of a table without a reader: whether its locks can be had, so that it can be tried again. False:
+// it has a later retry_at_us. Needs no transaction.
+bool locks_are_free(RunTable* table);
 
 // Keeps the state of the tables within anomaly.stream_memory: commits what closes windows, then
 // stops the table that takes most. Needs no transaction. False: the extension is gone.

@@ -31,6 +31,10 @@ void define_batch_settings() {
     define_int("anomaly.commit_rows", "Messages between two commits, at most.",
                "Counted over the batches of one stream.", &settings.commit_rows, 200000, 1,
                100000000, PGC_SIGHUP, 0);
+    define_int("anomaly.lock_timeout", "How long a commit waits for locks of others on a table.",
+               "Then the table stays at its position (state waiting for a lock) until they let go; "
+               "the stream's others go on. 0: all wait, however long it takes.",
+               &settings.lock_timeout_ms, 1000, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS);
     define_int("anomaly.stream_memory", "Memory for the state of one stream's tables.",
                "Open windows, groups and rows that wait for a commit. When it is not enough, the "
                "table that takes most of it stops at its position (state failing) until there is "

@@ -21,6 +21,7 @@ struct Settings {
     int peek_time_limit_ms;
     int sink_buffer_kb;
     int dead_letter_limit;
+    int lock_timeout_ms;
 };
 extern Settings settings;
 

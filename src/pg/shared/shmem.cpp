@@ -65,6 +65,7 @@ void leave_slot(int, Datum) {
     own_slot = NULL;
     LWLockAcquire(shared->lock, LW_EXCLUSIVE);
     const WorkerKey key = slot->key;
+    forget_lock_waits(key);
     slot->pid = 0;
     slot->latch = NULL;
     if (slot->released) forget(slot);

@@ -3,7 +3,7 @@
 // One lock guards all of it; it is held for moments and never across an error.
 #pragma once
 
-#include "pg/pg.h"
+#include "pg/shared/lock_limit.h"
 
 namespace anomaly::pg {
 
@@ -85,6 +85,19 @@ bool take_reload_request();
 // Wakes whoever waits for a commit.
 void broadcast_commit();
 
+// A continuous table that stays at its position until somebody else lets go of a lock. Beyond a
+// thousand of them in the cluster they are not shown.
+struct LockWaitView {
+    Oid table;
+    TimestampTz since;
+    LockHolders holders;  // when it was last looked
+};
+constexpr int kMaxLockWaits = 1000;
+void publish_lock_wait(const LockWaitView& view);
+void publish_lock_had(Oid table);
+// What is published of the stream, at most `room`; nothing is any more. Returns their number.
+int take_lock_waits(LockWaitView* out, int room);
+
 // ---- for everybody ----
 
 void wake_launcher();
@@ -103,6 +116,7 @@ void enter_launcher();
 ConditionVariable* commit_variable();
 // Copies the slots of a database's streams, at most `room`; returns their number.
 int view_streams(Oid database, WorkerView* out, int room);
+int view_lock_waits(Oid database, LockWaitView* out, int room);
 
 // ---- holds: a database that must be free of us ----
 

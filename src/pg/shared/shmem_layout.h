@@ -28,6 +28,11 @@ struct WorkerSlot {
     char last_error[sizeof(WorkerView::last_error)];
 };
 
+struct LockWait {
+    WorkerKey key;  // database InvalidOid: free
+    LockWaitView view;
+};
+
 struct Hold {
     Oid database;
     int pid;  // of the session that holds it, 0: free
@@ -44,15 +49,17 @@ struct SharedState {
     Hold holds[kMaxHolds];
     Oid told[kMaxTold];  // databases the launcher is to look at again
     int told_count;
+    LockWait lock_waits[kMaxLockWaits];
     int slot_count;
     WorkerSlot slots[FLEXIBLE_ARRAY_MEMBER];
 };
 
 extern SharedState* shared;
 
-// Both under the lock. A key of two InvalidOids finds a free slot.
+// All under the lock. A key of two InvalidOids finds a free slot.
 WorkerSlot* find_slot(WorkerKey key);
 bool is_held(Oid database);
+void forget_lock_waits(WorkerKey key);
 
 // The slot this process is in, NULL: none.
 WorkerSlot* current_slot();

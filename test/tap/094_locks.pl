@@ -1,0 +1,221 @@
+# Goal: who locks a continuous table, rows of it, or what its triggers write into, holds up that
+# table alone and for as long as he likes: it shows that it waits, for whom and since when, and
+# takes in everything exactly once when he lets go. The stream's other tables go on. Nobody's
+# statement fails by a deadlock with us. With anomaly.lock_timeout = 0 the whole stream waits.
+# Method: sessions that hold locks of every kind under load; in the end each table is compared with
+# its own SELECT over the messages.
+use strict;
+use warnings;
+
+use Anomaly qw(cluster create_server create_stream create_cpu_tables wait_until wait_for_messages
+  same_rows consume load_plain check_oracle worker_pids hold let_go);
+use Broker;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = cluster('main', fsync => 'off', 'anomaly.lock_timeout' => '300ms');
+my $broker = Broker->mock(topic => 'cpu_load_stats_real', partitions => 2);
+create_server($node, $broker->bootstrap);
+create_stream($node);
+create_cpu_tables($node);
+my $noted = "SELECT hostname, window_start, window_end, count(*) AS n FROM %s,"
+  . " tumble(time_ltz, interval '1 minute') GROUP BY hostname, window_start, window_end";
+
+sub sql { return $node->safe_psql('postgres', $_[0]) }
+
+# Of the database and of a role: the worker has limits of its own.
+sql('ALTER DATABASE postgres SET lock_timeout = 1; CREATE TABLE audit (hostname text, n bigint);'
+      . ' CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS'
+      . ' $$ BEGIN INSERT INTO public.audit VALUES (NEW.hostname, NEW.n); RETURN NULL; END $$;'
+      . ' CREATE TABLE noted WITH (anomaly.continuous) AS ' . sprintf($noted, 'cpu_in')
+      . '; CREATE TRIGGER note AFTER INSERT OR UPDATE ON noted FOR EACH ROW'
+      . ' EXECUTE FUNCTION note()');
+$broker->start_generate(rate => 300, start_ms => 1_700_000_000_000, step_us => 50_000);
+
+# Some commits of the table that began after the call.
+sub goes_on
+{
+    my ($table, $name) = @_;
+    my $from = "FROM anomaly.table_progress WHERE relid = '$table'::regclass";
+    my $now = sql("SELECT sequence $from");
+    return wait_until($node, "SELECT sequence > $now + 3 $from", 't', $name);
+}
+
+sub state_is
+{
+    my ($table, $state, $name) = @_;
+    return wait_until($node,
+        "SELECT state FROM anomaly.table_status WHERE relid = '$table'::regclass", $state, $name);
+}
+
+# Not the moment in which the worker itself still waits.
+sub is_left_waiting
+{
+    my ($table, $name) = @_;
+    return wait_until($node, 'SELECT state FROM anomaly.table_status WHERE waiting_since < now()'
+          . " AND relid = '$table'::regclass", 'waiting for a lock', $name);
+}
+
+sub set_limit
+{
+    my ($limit) = @_;
+    $node->adjust_conf('postgresql.conf', 'anomaly.lock_timeout', $limit);
+    return $node->reload;
+}
+
+# The lock is held; the table waits, the others go on.
+sub waits_alone
+{
+    my ($table, $lock) = @_;
+    is_left_waiting($table, "$lock: $table waits, visibly");
+    is(sql("SELECT last_error IS NULL, blocked_by FROM anomaly.table_status"
+              . " WHERE relid = '$table'::regclass"),
+        't|{' . sql(q{SELECT pid FROM pg_stat_activity WHERE state = 'idle in transaction'}) . '}',
+        "$lock: for whom, which is no error");
+    my $position = "SELECT sequence FROM anomaly.table_progress WHERE relid = '$table'::regclass";
+    my $before = sql($position);
+    for my $other (grep { $_ ne $table } qw(cpu_agg cpu_hot noted))
+    {
+        goes_on($other, "$lock: $other goes on");
+        state_is($other, 'running', "$lock: and is running");
+    }
+    is(sql($position), $before, "$lock: $table has stayed where it was");
+    is(sql('SELECT state FROM anomaly.stream_status'), 'running', "$lock: its stream is running");
+    return;
+}
+
+goes_on($_, "$_ is fed") for qw(cpu_agg cpu_hot noted);
+
+# ---- locks of every kind ----
+my @locks = (
+    [ 'cpu_agg', 'LOCK TABLE cpu_agg IN ACCESS EXCLUSIVE MODE' ],
+    [ 'cpu_agg', 'CREATE INDEX ON cpu_agg (usage_max)' ],
+    [ 'cpu_agg', 'SELECT count(*) FROM (SELECT FROM cpu_agg FOR UPDATE) r' ],
+    [ 'cpu_hot', 'ALTER TABLE cpu_hot RENAME TO never; ALTER TABLE never RENAME TO cpu_hot' ],
+    [ 'noted', 'LOCK TABLE audit IN SHARE MODE' ],
+    [ 'noted', 'DROP TABLE noted' ],
+);
+for my $case (@locks)
+{
+    my ($table, $lock) = @$case;
+    my $session = hold($node, $lock);
+    waits_alone($table, $lock);
+    $session->{in} .= "ROLLBACK;\n" if $lock =~ /DROP/;
+    let_go($session);
+    goes_on($table, "$lock: $table goes on afterwards");
+    state_is($table, 'running', "$lock: and is running");
+}
+
+# ---- to try again costs the others next to nothing ----
+set_limit('3s');
+my $session = hold($node, 'SELECT count(*) FROM (SELECT FROM cpu_agg FOR UPDATE) r');
+is_left_waiting('cpu_agg', 'rows are locked, with a limit of 3 s');
+my $committed = q{SELECT committed_at, sequence FROM anomaly.table_progress
+    WHERE relid = 'cpu_hot'::regclass};
+my ($at, $number) = split /\|/, sql($committed);
+my $longest = 0;
+for (1 .. 20)
+{
+    $node->poll_query_until('postgres', "SELECT sequence > $number FROM ($committed) p");
+    my ($seconds, @next) = split /\|/,
+      sql("SELECT extract(epoch FROM committed_at - '$at'), * FROM ($committed) p");
+    $longest = $seconds if $seconds > $longest;
+    ($at, $number) = @next;
+}
+cmp_ok($longest, '<', 2.5, "20 commits of another table, the longest pause");
+note("$longest s");
+let_go($session);
+goes_on('cpu_agg', 'it goes on soon after');
+set_limit('300ms');
+
+# ---- several at once; a new table; requests meanwhile ----
+sql('CREATE TABLE ended WITH (anomaly.continuous) AS ' . sprintf($noted, 'cpu_in'));
+goes_on('ended', 'one more');
+my @all = qw(cpu_agg cpu_hot noted ended);
+$session = hold($node, 'LOCK TABLE cpu_agg, cpu_hot, noted, ended IN SHARE MODE');
+is_left_waiting($_, "all are locked: $_ waits") for @all;
+wait_until($node, 'SELECT state FROM anomaly.stream_status', 'waiting for a lock',
+    'so their stream does');
+sql('CREATE TABLE fresh WITH (anomaly.continuous) AS SELECT hostname, count(*) AS n FROM cpu_in'
+      . ' GROUP BY hostname');
+goes_on('fresh', 'one that is made meanwhile is fed');
+is_left_waiting($_, "and $_ waits on") for @all;
+is(sql(q{SELECT anomaly.wait_for_stream('cpu_in', '1 second')}), 'f',
+    'wait_for_stream waits for all');
+sql(q{SELECT anomaly.close_windows('ended')});
+goes_on('fresh', 'close_windows of one that waits');
+is(sql(q{SELECT close_requested FROM anomaly.continuous_table
+    WHERE relid = 'ended'::regclass}), 't', 'is to be done');
+sql(q{SELECT anomaly.pause('cpu_in')});
+wait_until($node, 'SELECT worker_pid IS NULL FROM anomaly.stream_status', 't', 'pause ends it');
+is(sql('SELECT DISTINCT state FROM anomaly.table_status'), 'paused', 'and says so');
+sql(q{SELECT anomaly.resume('cpu_in')});
+goes_on('fresh', 'resume: one goes on');
+is_left_waiting($_, "resume: $_ waits again") for @all;
+let_go($session);
+goes_on($_, "let go of: $_ goes on") for @all;
+wait_until($node, q{SELECT close_requested FROM anomaly.continuous_table
+    WHERE relid = 'ended'::regclass}, 'f', 'its windows were closed');
+wait_until($node, 'SELECT readers FROM anomaly.stream_workers()', '1', 'all share a reader again');
+
+# ---- nobody's statement fails because of us ----
+for my $round (1 .. 5)
+{
+    $session = hold($node, 'SELECT count(*) FROM (SELECT FROM noted FOR UPDATE) r');
+    $session->{in} .= "LOCK TABLE cpu_agg, cpu_hot IN ACCESS EXCLUSIVE MODE; SELECT 'both';\n";
+    $session->{run}->pump until $session->{out} =~ /both/ || $session->{error} ne '';
+    is($session->{error}, '', "locks in the order that would be a deadlock, $round");
+    let_go($session);
+    goes_on($_, "$_ goes on") for qw(cpu_agg noted);
+}
+$session = hold($node, 'LOCK TABLE cpu_agg IN SHARE MODE');
+is_left_waiting('cpu_agg', 'who waits for it');
+is(scalar(($node->psql('postgres', 'SET lock_timeout = 0; SET statement_timeout = 60000;'
+          . ' BEGIN; DROP TABLE cpu_hot; ROLLBACK'))[0]), 0, 'holds up no DROP TABLE of another');
+let_go($session);
+goes_on($_, "$_ goes on") for qw(cpu_agg cpu_hot);
+
+# ---- a crash meanwhile ----
+$session = hold($node, 'LOCK TABLE noted IN ACCESS EXCLUSIVE MODE');
+is_left_waiting('noted', 'it waits');
+my ($worker) = worker_pids($node, 'stream worker');
+kill('KILL', $worker);
+$session->{run}->finish;
+wait_until($node, "SELECT count(*) FROM pg_stat_activity WHERE pid <> $worker"
+      . " AND backend_type = 'anomaly stream worker'", '1', 'the server has restarted');
+$session = hold($node, 'SELECT count(*) FROM (SELECT FROM noted FOR UPDATE) r');
+waits_alone('noted', 'after a crash');
+let_go($session);
+
+# ---- without a limit ----
+set_limit(0);
+$session = hold($node, 'LOCK TABLE cpu_agg IN SHARE MODE');
+wait_until($node, 'SELECT state FROM anomaly.stream_status', 'waiting for a lock',
+    'anomaly.lock_timeout = 0: the stream waits');
+like(sql(q{SELECT blocked_by FROM anomaly.table_status WHERE relid = 'cpu_agg'::regclass}),
+    qr/^\{\d+\}$/, 'and says for whom');
+my $hot = sql(q{SELECT sequence FROM anomaly.table_progress WHERE relid = 'cpu_hot'::regclass});
+is(sql(q{SELECT anomaly.wait_for_stream('cpu_in', '2 seconds')}), 'f', 'longer than any limit');
+is(sql(q{SELECT sequence FROM anomaly.table_progress WHERE relid = 'cpu_hot'::regclass}), $hot,
+    'all its tables do');
+set_limit('300ms');
+let_go($session);
+goes_on($_, "let go of: $_ goes on") for qw(cpu_agg cpu_hot noted);
+
+# ---- nothing was lost, nothing came twice ----
+is($broker->stop_generate, 0, 'the generator has delivered all');
+my $file = PostgreSQL::Test::Utils::tempdir() . '/all';
+consume($broker->bootstrap, 'cpu_load_stats_real', $file);
+load_plain($node, 'plain', $file);
+my $sent = sql('SELECT count(*) FROM plain');
+wait_for_messages($node, $_, $sent) for qw(cpu_agg cpu_hot noted fresh);
+check_oracle($node, 'plain', 'in the end');
+same_rows($node, 'SELECT * FROM noted', sprintf($noted, 'plain'), 'noted equals its SELECT');
+same_rows($node, 'SELECT * FROM fresh', 'SELECT hostname, count(*) FROM plain GROUP BY 1',
+    'fresh equals its SELECT');
+is(sql('SELECT count(*) FROM audit'), sql(q{SELECT rows_written FROM anomaly.table_status
+    WHERE relid = 'noted'::regclass}), 'its trigger has run once for each of its rows');
+is(sql('SELECT sum(failures), count(last_error) FROM anomaly.table_progress'), '0|0',
+    'no table has failed');
+unlike(slurp_file($node->logfile), qr/PANIC|TRAP|deadlock/, 'nothing else has crashed');
+done_testing();
