@@ -1,5 +1,7 @@
 #include "bridge/ingest.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <memory>
@@ -14,6 +16,12 @@ namespace {
 
 Status corrupt_or_fine(const Error& error) {
     return error ? failed(Code::kCorrupt, error->c_str()) : Status{};
+}
+
+// A state of many groups was made of small pieces, which the allocator keeps for itself.
+void give_back_memory(const Pipeline& pipeline, size_t bytes_before) {
+    constexpr size_t kWorthIt = size_t{64} << 20;
+    if (pipeline.memory_bytes() + kWorthIt < bytes_before) malloc_trim(0);
 }
 
 RawMessage raw_message(const MessageBatch& batch, int32_t i) {
@@ -102,7 +110,9 @@ Status ingest_group_keys(const Ingest* ingest, int32_t table, int32_t part,
 }
 
 void ingest_remove_table(Ingest* ingest, int32_t table) noexcept {
+    const size_t before = ingest->pipeline.memory_bytes();
     ingest->pipeline.remove_table(table);
+    give_back_memory(ingest->pipeline, before);
 }
 
 Status ingest_start(Ingest* ingest, const PartitionProgress* from, int32_t count,
@@ -336,7 +346,11 @@ void ingest_mirror(const Ingest* ingest) noexcept {
 }
 
 Status ingest_committed(Ingest* ingest) noexcept {
-    return guard([&] { ingest->pipeline.committed(); });
+    return guard([&] {
+        const size_t before = ingest->pipeline.memory_bytes();
+        ingest->pipeline.committed();
+        give_back_memory(ingest->pipeline, before);
+    });
 }
 
 void ingest_close_windows(Ingest* ingest, int32_t table) noexcept {

@@ -19,9 +19,10 @@ struct TableWriter {
     const TableDefinition* definition;
     const char* settings;
     const TableSpec* spec;
-    MemoryContext context;  // of all that is prepared
-    bool is_prepared;       // what follows is there
-    TupleDesc changes_row;  // the table's columns and the five of ours
+    MemoryContext context;      // of all that is prepared
+    MemoryContext row_context;  // of the values of one row
+    bool is_prepared;           // what follows is there
+    TupleDesc changes_row;      // the table's columns and the five of ours
     WriteStatements statements;
     Tuplestorestate* present;  // the changes at hand
     Tuplestorestate* gone;
@@ -99,6 +100,8 @@ void prepare_writer(TableWriter* writer) {
     if (writer->is_prepared) return;
     MemoryContextReset(writer->context);
     const MemoryContext caller = MemoryContextSwitchTo(writer->context);
+    writer->row_context =
+        AllocSetContextCreate(CurrentMemoryContext, "anomaly row", ALLOCSET_DEFAULT_SIZES);
     Relation table = table_open(writer->table, NoLock);
     writer->changes_row = make_changes_row(table);
     make_write_statements(table, writer->definition, &writer->statements);
@@ -301,6 +304,7 @@ void collect_groups(TableWriter* writer, const ChangesSource& source, const Tabl
         const int end = Min(first + kRowsShown, changes->row_count);
         for (int row = first; row < end; row++) {
             collect_group(writer, changes, row, present, gone);
+            MemoryContextReset(writer->row_context);
         }
     }
 }
@@ -312,6 +316,7 @@ void collect_appended(TableWriter* writer, const TableChanges* changes, const Ro
                                          TupleDescAttr(writer->changes_row, i), &target->nulls[i]);
         }
         put_row(writer, target, row, true, true, &changes->partitions[row], &changes->offsets[row]);
+        MemoryContextReset(writer->row_context);
     }
 }
 
@@ -373,11 +378,13 @@ int64 collect_changes(TableWriter* writer, const ChangesSource& source) {
     writer->gone = gone.store;
     writer->statements.gone_count = 0;
     writer->statements.all_new = true;
+    const MemoryContext caller = MemoryContextSwitchTo(writer->row_context);
     if (writer->definition->kind == TableKind::kFilter) {
         collect_appended(writer, changes, &present);
     } else {
         collect_groups(writer, source, changes, &present, &gone);
     }
+    MemoryContextSwitchTo(caller);
     const int64 count = tuplestore_tuple_count(present.store);
     register_rows(writer, kChangesName, present.store, static_cast<double>(count));
     register_rows(writer, kGoneName, gone.store,
