@@ -201,51 +201,9 @@ SELECT relid, state FROM anomaly.table_status WHERE stream = 'ddl_other'::regcla
 DROP TABLE other_later;
 CREATE TABLE later WITH (anomaly.continuous) AS SELECT host FROM ddl_in WITH NO DATA;
 
--- only the worker writes it
-INSERT INTO hot (host) VALUES ('doc');
-UPDATE hot SET host = 'doc';
-DELETE FROM hot;
-TRUNCATE hot;
-COPY hot (host) FROM stdin;
-\.
-MERGE INTO hot USING ddl_plain p ON hot.host = p.host WHEN NOT MATCHED THEN INSERT (host) VALUES (p.host);
-
--- what would break it is refused, and why
-ALTER TABLE cpu_agg ADD COLUMN a int;
-ALTER TABLE cpu_agg DROP COLUMN usage_avg;
-ALTER TABLE cpu_agg ALTER COLUMN usage_avg TYPE numeric;
-ALTER TABLE cpu_agg ADD CHECK (usage_avg < 100);
-ALTER TABLE cpu_agg ADD UNIQUE (host);
-ALTER TABLE cpu_agg ADD FOREIGN KEY (host) REFERENCES ddl_plain (host);
-ALTER TABLE cpu_agg ALTER COLUMN usage_avg SET NOT NULL;
-ALTER TABLE host_agg DROP CONSTRAINT host_agg_pkey;
-ALTER TABLE running DROP CONSTRAINT running_pkey;
-DROP INDEX cpu_agg_host_cpu_window_start_window_end_idx;
-DROP INDEX host_agg_pkey;
-ALTER TABLE cpu_agg SET UNLOGGED;
-ALTER TABLE cpu_agg INHERIT ddl_plain;
-CREATE UNIQUE INDEX ON cpu_agg (host);
-ALTER TABLE cpu_agg DISABLE TRIGGER anomaly_guard;
-CREATE RULE no_insert AS ON INSERT TO cpu_agg DO INSTEAD NOTHING;
-
--- what does not, is not
+-- definitions follow the names of the stream and its columns, whatever these are
 CREATE ROLE regress_ddl_owner;
 CREATE SCHEMA ddl_schema AUTHORIZATION regress_ddl_owner;
-CREATE INDEX ON cpu_agg (window_end);
-CREATE FUNCTION ddl_trigger() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
-CREATE TRIGGER own AFTER INSERT ON cpu_agg FOR EACH ROW EXECUTE FUNCTION ddl_trigger();
-ALTER TABLE cpu_agg DISABLE TRIGGER own;
-DROP TRIGGER own ON cpu_agg;
-COMMENT ON TABLE cpu_agg IS 'ours';
-ANALYZE cpu_agg;
-ALTER TABLE cpu_agg SET (fillfactor = 60);
-ALTER TABLE cpu_agg RENAME COLUMN usage_avg TO average;
-ALTER TABLE cpu_agg RENAME TO cpu_average;
-ALTER TABLE cpu_average SET SCHEMA ddl_schema;
-SELECT relid FROM anomaly.continuous_table ORDER BY relid::text COLLATE "C";
-ALTER TABLE ddl_schema.cpu_average SET SCHEMA public;
-ALTER TABLE cpu_average RENAME TO cpu_agg;
--- definitions follow the names of the stream and its columns
 ALTER FOREIGN TABLE ddl_in RENAME TO "ddl's stream";
 ALTER FOREIGN TABLE "ddl's stream" RENAME COLUMN usage TO "the load";
 ALTER FOREIGN TABLE "ddl's stream" ALTER COLUMN usage OPTIONS (ADD path '$.usage');
@@ -256,21 +214,9 @@ ALTER FOREIGN TABLE ddl_schema."ddl's stream" SET SCHEMA public;
 ALTER FOREIGN TABLE "ddl's stream" RENAME COLUMN "the load" TO usage;
 ALTER FOREIGN TABLE "ddl's stream" RENAME TO ddl_in;
 SELECT definition FROM anomaly.continuous_table WHERE relid = 'cpu_agg'::regclass;
--- what would make nonsense of the tables is refused
-ALTER FOREIGN TABLE ddl_in OPTIONS (SET topic 'another');
-ALTER FOREIGN TABLE ddl_in OPTIONS (SET topic 'none');
-ALTER FOREIGN TABLE ddl_in OPTIONS (DROP event_time);
-ALTER FOREIGN TABLE ddl_in OPTIONS (ADD max_future '3 days');
-ALTER FOREIGN TABLE ddl_in OPTIONS (DROP max_future);
 GRANT SELECT ON ddl_in TO regress_ddl_owner;
 GRANT CREATE ON SCHEMA public TO regress_ddl_owner;
 ALTER TABLE cpu_agg OWNER TO regress_ddl_owner;
-
--- columns of the stream that a table uses cannot be pulled away from under it
-ALTER FOREIGN TABLE ddl_in DROP COLUMN usage;
-ALTER FOREIGN TABLE ddl_in ALTER COLUMN usage TYPE real;
-ALTER FOREIGN TABLE ddl_in DROP COLUMN seen;
-DROP FUNCTION upper(text);
 
 -- rights
 CREATE ROLE regress_ddl_reader;
@@ -369,7 +315,7 @@ CREATE TABLE other_agg WITH (anomaly.continuous) AS SELECT host, count(*) FROM d
 DROP EXTENSION anomaly CASCADE;
 INSERT INTO other_agg VALUES ('a plain table is left', 1);
 DROP TABLE other_agg, cpu_agg, running, hot, ddl_plain CASCADE;
-DROP FUNCTION ddl_stable(text), ddl_make(text), ddl_trigger();
+DROP FUNCTION ddl_stable(text), ddl_make(text);
 DROP SCHEMA ddl_schema;
 REVOKE CREATE ON SCHEMA public FROM regress_ddl_owner, regress_ddl_reader;
 DROP ROLE regress_ddl_owner, regress_ddl_reader;

@@ -114,7 +114,7 @@ check_includes() {
     report "src/kafka includes only itself, core, std, the system and librdkafka" \
         "$(includes kafka "$std|$os|\"(core|kafka)/|<librdkafka/rdkafka\.h>")"
     report "src/bridge includes no PostgreSQL" \
-        "$(includes bridge "$std|$os|\"(core|kafka|dispatch|bridge)/")"
+        "$(includes bridge "$std|<malloc\.h>|$os|\"(core|kafka|dispatch|bridge)/")"
     report "src/pg includes only itself, the bridge, its plain data and a few of std" \
         "$(includes pg "\"(pg|bridge)/|\"core/(type|expr|spec)\.h\"|$(pg_std)")"
     report "the server's headers enter in src/pg/pg.h alone" \

@@ -5,7 +5,8 @@
 # shared buffers included: that of its peak.
 use strict;
 use warnings;
-use Anomaly qw(cluster create_server create_stream wait_until wait_for_messages worker_pids program);
+use Anomaly
+  qw(cluster create_server create_stream wait_until wait_for_messages worker_pids program);
 use Broker;
 use PostgreSQL::Test::Utils;
 use Test::More;

@@ -144,12 +144,14 @@ Oid make_table(const TableDefinition* definition, const IntoClause* into, List* 
     create->accessMethod = into->accessMethod;
     run_utility(reinterpret_cast<Node*>(create), query_string);
     const Oid table = RangeVarGetRelid(into->rel, NoLock, false);
+    if (definition->kind == TableKind::kFilter) return table;
+    bool full_identity = true;  // of the one row that there is without a key
     if (has_key(definition)) {
         IndexStmt* index = make_key_index(definition, into, qualified(table));
-        const bool full_identity = index->nulls_not_distinct;
+        full_identity = index->nulls_not_distinct;
         run_utility(reinterpret_cast<Node*>(index), query_string);
-        if (full_identity) set_full_identity(qualified(table), query_string);
     }
+    if (full_identity) set_full_identity(qualified(table), query_string);
     return table;
 }
 

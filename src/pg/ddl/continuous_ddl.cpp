@@ -1,6 +1,7 @@
 // Statements that make, alter or drop a continuous table. Everything else passes by untouched.
 #include "pg/ddl/continuous_ddl.h"
 
+#include "pg/ddl/continuous_alter.h"
 #include "pg/ddl/continuous_create.h"
 #include "pg/ddl/continuous_options.h"
 #include "pg/server/catalog.h"
@@ -40,80 +41,6 @@ void check_explain(const ExplainStmt* explain) {
     ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                     errmsg("EXPLAIN of a statement that makes a continuous table is not supported"),
                     errhint("EXPLAIN its SELECT.")));
-}
-
-void refuse_alter(Oid relation, const char* what, const char* why) {
-    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                    errmsg("cannot %s continuous table \"%s\"", what, get_rel_name(relation)),
-                    errdetail("%s", why),
-                    errhint("DROP TRIGGER %s ON it makes it an ordinary table, with its rows.",
-                            kGuardTriggerName)));
-}
-
-constexpr const char kOnlyWorkerWrites[] = "Only its stream's worker writes it.";
-constexpr const char kColumnsFixed[] = "Its columns are those of its query.";
-constexpr const char kDataMustNotStop[] =
-    "A constraint would let a message stop the stream; check the data in a rule instead.";
-
-void check_alter_command(Oid relation, const AlterTableCmd* command) {
-    switch (command->subtype) {
-        case AT_AddColumn:
-        case AT_DropColumn:
-        case AT_AlterColumnType:
-        case AT_AddOf:
-        case AT_AddInherit:
-        case AT_AttachPartition:
-            refuse_alter(relation, "change the columns of", kColumnsFixed);
-            break;
-        case AT_AddConstraint:
-        case AT_AddIndexConstraint:
-        case AT_SetNotNull:
-            refuse_alter(relation, "add a constraint to", kDataMustNotStop);
-            break;
-        case AT_DropConstraint:
-            refuse_alter(relation, "drop a constraint of",
-                         "Its key is the group key of its query.");
-            break;
-        case AT_SetUnLogged:
-            refuse_alter(relation, "make unlogged",
-                         "Its rows are committed together with its positions in the topic.");
-            break;
-        case AT_DisableTrig:
-        case AT_EnableReplicaTrig:
-            if (strcmp(command->name, kGuardTriggerName) != 0) break;
-            refuse_alter(relation, "disable the guard of", kOnlyWorkerWrites);
-            break;
-        default:
-            break;
-    }
-}
-
-// Cheap for the tables that are none of ours; after a restore the guard comes last.
-bool is_ours(Oid relation) {
-    return has_guard(relation) && is_continuous_table(relation);
-}
-
-void check_alter(const AlterTableStmt* alter) {
-    if (alter->objtype != OBJECT_TABLE) return;
-    const Oid relation = RangeVarGetRelid(alter->relation, NoLock, true);
-    if (!is_ours(relation)) return;
-    ListCell* cell;
-    foreach (cell, alter->cmds) {
-        check_alter_command(relation, lfirst_node(AlterTableCmd, cell));
-    }
-}
-
-void check_index(const IndexStmt* index) {
-    if (!index->unique || index->relation == NULL) return;
-    const Oid relation = RangeVarGetRelid(index->relation, NoLock, true);
-    if (is_ours(relation)) refuse_alter(relation, "add a unique index to", kDataMustNotStop);
-}
-
-void check_rule(const RuleStmt* rule) {
-    const Oid relation = RangeVarGetRelid(rule->relation, NoLock, true);
-    if (!is_ours(relation)) return;
-    refuse_alter(relation, "add a rewrite rule to",
-                 "It would turn the worker's writes into something else; use a trigger.");
 }
 
 // ---- drops ----
@@ -204,16 +131,8 @@ bool handle_continuous_statement(PlannedStmt* statement, const char* query_strin
         case T_ExplainStmt:
             check_explain(castNode(ExplainStmt, node));
             return false;
-        case T_AlterTableStmt:
-            check_alter(castNode(AlterTableStmt, node));
-            return false;
-        case T_IndexStmt:
-            check_index(castNode(IndexStmt, node));
-            return false;
-        case T_RuleStmt:
-            check_rule(castNode(RuleStmt, node));
-            return false;
         default:
+            check_continuous_alter(node);
             return false;
     }
 }
