@@ -45,6 +45,7 @@ CREATE VIEW anomaly.stream_status WITH (security_barrier) AS
 SELECT s.stream,
        CASE WHEN s.paused OR d.paused THEN 'paused'
             WHEN w.state = 'running' AND t.all_wait THEN 'waiting for a lock'
+            WHEN t.tables = 0 THEN 'idle'
             ELSE coalesce(w.state, 'starting') END AS state,
        w.worker_pid,
        w.started_at,
@@ -68,14 +69,15 @@ CROSS JOIN LATERAL (
            coalesce(sum(p.late_rows), 0)::bigint AS late_rows,
            (array_agg(p.last_error ORDER BY p.last_error_at DESC) FILTER (WHERE p.failures > 0))[1] AS last_error,
            max(p.last_error_at) FILTER (WHERE p.failures > 0) AS last_error_at,
-           bool_and(l.relid IS NOT NULL) AS all_wait
+           bool_and(l.relid IS NOT NULL) AS all_wait,
+           count(*) AS tables
     FROM anomaly.continuous_table k JOIN anomaly.table_progress p USING (relid)
     LEFT JOIN anomaly.lock_waits() l ON l.relid = k.relid
     WHERE k.stream = s.stream) t
 WHERE pg_catalog.pg_has_role(c.relowner, 'USAGE') OR pg_catalog.has_table_privilege(c.oid, 'SELECT');
 COMMENT ON VIEW anomaly.stream_status IS 'one row a stream: what its worker is doing';
 COMMENT ON COLUMN anomaly.stream_status.stream IS 'the foreign table';
-COMMENT ON COLUMN anomaly.stream_status.state IS 'starting, running, paused, failing, unreachable (the broker), waiting for a lock (the worker, or all tables)';
+COMMENT ON COLUMN anomaly.stream_status.state IS 'starting, running, idle (no continuous table reads it), paused, failing, unreachable (the broker), waiting for a lock (the worker, or all tables)';
 COMMENT ON COLUMN anomaly.stream_status.worker_pid IS 'process of its worker, NULL: none now';
 COMMENT ON COLUMN anomaly.stream_status.started_at IS 'when that worker started';
 COMMENT ON COLUMN anomaly.stream_status.messages IS 'messages read so far, good and bad, by the table that has read most';
