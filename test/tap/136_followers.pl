@@ -1,6 +1,6 @@
-# Goal: whoever follows the rows of a continuous table sees each change once: a subscriber of logical
-# replication, statement triggers with their transition tables, rows that refer to it. A stream that
-# feeds no table any more is read by nobody.
+# Goal: whoever follows the rows of a continuous table sees each change once: a subscriber of
+# logical replication, statement triggers with their transition tables, rows that refer to it. A
+# stream that feeds no table any more is read by nobody.
 # Method: tables of each kind whose rows come, change and go (by retention, by HAVING), under load
 # and through restarts of both clusters; what the followers have made of it is compared with them.
 use strict;
@@ -117,7 +117,8 @@ same_rows($node, "SELECT * FROM $_",
 same_rows($node, 'SELECT * FROM mirror', 'SELECT * FROM by_host',
     'transition tables held each change');
 same_rows($node, 'SELECT * FROM note',
-    'SELECT n.* FROM note n JOIN by_window w ON (w.k, w.window_start, w.window_end) = (n.k, n.s, n.e)',
+    'SELECT n.* FROM note n JOIN by_window w'
+      . ' ON (w.k, w.window_start, w.window_end) = (n.k, n.s, n.e)',
     'what refers to a row has gone with it');
 my $left = $node->safe_psql('postgres', 'SELECT count(*) FROM note');
 ok($left > 0 && $left < $noted, "$left of $noted notes are left");

@@ -11,6 +11,7 @@
 #include "pg/server/near_words.h"
 #include "pg/shared/wait.h"
 #include "pg/stream/format_options.h"
+#include "pg/stream/options.h"
 #include "pg/stream/server_options.h"
 
 namespace anomaly::pg {
@@ -26,9 +27,9 @@ int64 parse_sample(const char* value) {
     constexpr int kMost = 1000000;
     int count = 0;
     if (!parse_int(value, &count, 0, NULL) || count < 1 || count > kMost) {
-        ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-                        errmsg("invalid value for option \"sample_messages\": \"%s\"", value),
-                        errhint("It is the number of messages to look at, from 1 to %d.", kMost)));
+        invalid_option_value(
+            "sample_messages", value,
+            psprintf("It is the number of messages to look at, from 1 to %d.", kMost));
     }
     return count;
 }

@@ -9,12 +9,6 @@ namespace anomaly::pg {
 
 namespace {
 
-[[noreturn]] void invalid_value(const char* name, const char* value, const char* hint) {
-    ereport(ERROR,
-            (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-             errmsg("invalid value for option \"%s\": \"%s\"", name, value), errhint("%s", hint)));
-}
-
 // What an option's value may be, by name.
 template <class Value>
 struct Choice {
@@ -36,7 +30,7 @@ Value choose(const Choice<Value> (&choices)[count], const char* name, const char
         if (strcmp(choices[i].name, value) == 0) return choices[i].value;
         names[i] = choices[i].name;
     }
-    invalid_value(name, value, choice_hint(value, names));
+    invalid_option_value(name, value, choice_hint(value, names));
 }
 
 Format parse_format(const char* value) {
@@ -45,20 +39,21 @@ Format parse_format(const char* value) {
 
 char parse_csv_character(const char* name, const char* value) {
     if (strlen(value) != 1 || value[0] == '\n' || value[0] == '\r' || IS_HIGHBIT_SET(value[0])) {
-        invalid_value(name, value, "It is a single one-byte character, not the end of a line.");
+        invalid_option_value(name, value,
+                             "It is a single one-byte character, not the end of a line.");
     }
     return value[0];
 }
 
 bool parse_header(const char* value) {
     bool result = false;
-    if (!parse_bool(value, &result)) invalid_value("header", value, "It is true or false.");
+    if (!parse_bool(value, &result)) invalid_option_value("header", value, "It is true or false.");
     return result;
 }
 
 const char* parse_null_text(const char* value) {
     if (strpbrk(value, "\r\n") != NULL) {
-        invalid_value("null", value, "It has no ends of lines.");
+        invalid_option_value("null", value, "It has no ends of lines.");
     }
     return value;
 }
@@ -66,8 +61,8 @@ const char* parse_null_text(const char* value) {
 const pg_tz* parse_zone(const char* value) {
     const pg_tz* zone = pg_tzset(value);
     if (zone == NULL || !pg_tz_acceptable(const_cast<pg_tz*>(zone))) {
-        invalid_value("timezone", value,
-                      "It is a name of pg_timezone_names, such as Europe/Berlin.");
+        invalid_option_value("timezone", value,
+                             "It is a name of pg_timezone_names, such as Europe/Berlin.");
     }
     return zone;
 }

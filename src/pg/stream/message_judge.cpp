@@ -197,9 +197,24 @@ void read_metadata(const MessageJudge* judge, int c, Datum* values, bool* nulls)
     }
 }
 
-void begin_row(MessageJudge* judge, int row, bool* nulls) {
+// read(c, &is_null) gives the value of column c as its field has it.
+template <class Read>
+void read_columns(MessageJudge* judge, int row, Datum* values, bool* nulls, Read read) {
+    const StreamSpec* spec = &judge->stream->spec;
     judge->row = row;
-    memset(nulls, true, static_cast<Size>(judge->stream->spec.column_count));
+    memset(nulls, true, static_cast<Size>(spec->column_count));
+    for (int c = 0; c < spec->column_count; c++) {
+        const StreamColumnSpec* column = &spec->columns[c];
+        Form_pg_attribute attribute = TupleDescAttr(judge->stream->descriptor, c);
+        judge->column = NameStr(attribute->attname);
+        if (column->source != Source::kField) {
+            read_metadata(judge, c, values, nulls);
+            continue;
+        }
+        values[c] = read(c, &nulls[c]);
+        values[c] = finish_value(column, attribute, values[c], nulls[c]);
+    }
+    judge->column = NULL;
 }
 
 }  // namespace
@@ -238,7 +253,7 @@ int judge_message(MessageJudge* judge, const bridge::RawMessage& message) {
 
 void judge_row(MessageJudge* judge, int row, Datum* values, bool* nulls) {
     const StreamSpec* spec = &judge->stream->spec;
-    begin_row(judge, row, nulls);
+    judge->row = row;
     JsonbValue* message = whole_value(judge->json);
     JsonbValue* whole = message;
     if (judge->rows != NULL) {
@@ -247,39 +262,20 @@ void judge_row(MessageJudge* judge, int row, Datum* values, bool* nulls) {
             whole->type == jbvBinary && JsonContainerIsObject(whole->val.binary.data);
         if (wants_object(spec, false) && !is_object) not_an_object("it");
     }
-    for (int c = 0; c < spec->column_count; c++) {
+    read_columns(judge, row, values, nulls, [=](int c, bool* is_null) {
         const StreamColumnSpec* column = &spec->columns[c];
-        Form_pg_attribute attribute = TupleDescAttr(judge->stream->descriptor, c);
-        judge->column = NameStr(attribute->attname);
-        if (column->source != Source::kField) {
-            read_metadata(judge, c, values, nulls);
-            continue;
-        }
         JsonbValue* value = find_field(column->of_message ? message : whole, column);
-        values[c] = read_json(&judge->fields[c], value, &nulls[c]);
-        values[c] = finish_value(column, attribute, values[c], nulls[c]);
-    }
-    judge->column = NULL;
+        return read_json(&judge->fields[c], value, is_null);
+    });
 }
 
 void judge_texts(MessageJudge* judge, const bridge::Ingest* ingest, int32 row, Datum* values,
                  bool* nulls) {
-    const StreamSpec* spec = &judge->stream->spec;
     judge->message = bridge::ingest_message(ingest, row);
     judge->row_count = 1;
-    begin_row(judge, 0, nulls);
-    for (int c = 0; c < spec->column_count; c++) {
-        const StreamColumnSpec* column = &spec->columns[c];
-        Form_pg_attribute attribute = TupleDescAttr(judge->stream->descriptor, c);
-        judge->column = NameStr(attribute->attname);
-        if (column->source != Source::kField) {
-            read_metadata(judge, c, values, nulls);
-            continue;
-        }
-        values[c] = read_text(&judge->fields[c], bridge::ingest_field(ingest, row, c), &nulls[c]);
-        values[c] = finish_value(column, attribute, values[c], nulls[c]);
-    }
-    judge->column = NULL;
+    read_columns(judge, 0, values, nulls, [=](int c, bool* is_null) {
+        return read_text(&judge->fields[c], bridge::ingest_field(ingest, row, c), is_null);
+    });
 }
 
 const char* judge_place(const MessageJudge* judge) {

@@ -11,12 +11,6 @@ namespace anomaly::pg {
 
 namespace {
 
-[[noreturn]] void invalid_value(const char* name, const char* value, const char* hint) {
-    ereport(ERROR,
-            (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-             errmsg("invalid value for option \"%s\": \"%s\"", name, value), errhint("%s", hint)));
-}
-
 struct Reading {
     Oid input;
     const char* value;
@@ -32,7 +26,8 @@ void require_readable(const char* name, const char* value, Oid input, const char
     Reading reading = {input, value};
     const bool containable = true;
     char reason[kReasonBytesMax];
-    if (!contain(read_value, &reading, &containable, reason)) invalid_value(name, value, hint);
+    if (!contain(read_value, &reading, &containable, reason))
+        invalid_option_value(name, value, hint);
 }
 
 void check_interval(const char* name, const char* value) {
@@ -57,13 +52,19 @@ void check_topic(const char* value) {
                                 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                 "0123456789._-");
     if (size == 0 || size > kNameBytesMax || legal != size || dots) {
-        invalid_value(
+        invalid_option_value(
             "topic", value,
             "A topic's name has 1 to 249 letters, digits, dots, underscores and hyphens.");
     }
 }
 
 }  // namespace
+
+void invalid_option_value(const char* name, const char* value, const char* hint) {
+    ereport(ERROR,
+            (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+             errmsg("invalid value for option \"%s\": \"%s\"", name, value), errhint("%s", hint)));
+}
 
 const char* const kServerOptions[] = {"delivery", NULL};
 const char* const kTableOptions[] = {"topic",        "format",     "event_time", "watermark_delay",
@@ -80,7 +81,8 @@ int64 parse_interval_option(const char* name, const char* value) {
     if (interval->month != 0 || pg_mul_s64_overflow(interval->day, USECS_PER_DAY, &days_us) ||
         pg_add_s64_overflow(days_us, interval->time, &result) || result < 0 ||
         result > PG_INT64_MAX / 4) {
-        invalid_value(name, value, "It is an interval of at least zero, without months and years.");
+        invalid_option_value(name, value,
+                             "It is an interval of at least zero, without months and years.");
     }
     return result;
 }
@@ -97,7 +99,7 @@ Source parse_metadata(const char* text) {
     }
     static const char* const kNames[] = {"topic", "partition", "offset", "timestamp",
                                          "key",   "headers",   NULL};
-    invalid_value("metadata", text, choice_hint(text, kNames));
+    invalid_option_value("metadata", text, choice_hint(text, kNames));
 }
 
 bool is_server_option(const char* name) {
@@ -110,7 +112,7 @@ bool is_server_option(const char* name) {
 bool check_server_option(const char* name, const char* value) {
     if (strcmp(name, "delivery") != 0) return false;
     if (strcmp(value, "transaction") != 0 && strcmp(value, "plain") != 0) {
-        invalid_value(name, value, "It is transaction or plain.");
+        invalid_option_value(name, value, "It is transaction or plain.");
     }
     return true;
 }
@@ -121,7 +123,7 @@ bool check_table_option(const char* name, const char* value) {
     } else if (strcmp(name, "startup") == 0) {
         check_startup(value);
     } else if (strcmp(name, "group_id") == 0) {
-        if (value[0] == '\0') invalid_value(name, value, "A consumer group has a name.");
+        if (value[0] == '\0') invalid_option_value(name, value, "A consumer group has a name.");
     } else if (strcmp(name, "watermark_delay") == 0 || strcmp(name, "idle_timeout") == 0 ||
                strcmp(name, "max_future") == 0) {
         check_interval(name, value);

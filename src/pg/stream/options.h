@@ -20,6 +20,8 @@ bool check_server_option(const char* name, const char* value);
 bool check_table_option(const char* name, const char* value);
 bool check_column_option(const char* name, const char* value);
 
+[[noreturn]] void invalid_option_value(const char* name, const char* value, const char* hint);
+
 bool is_server_option(const char* name);
 
 // An interval of at least zero, without months; a day has 24 hours.

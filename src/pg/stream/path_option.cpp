@@ -1,5 +1,7 @@
 #include "pg/stream/path_option.h"
 
+#include "pg/stream/options.h"
+
 namespace anomaly::pg {
 
 namespace {
@@ -17,9 +19,7 @@ struct Steps {
 };
 
 [[noreturn]] void invalid_path(const Steps* steps, const char* hint) {
-    ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-                    errmsg("invalid value for option \"%s\": \"%s\"", steps->option, steps->text),
-                    errhint("%s", hint)));
+    invalid_option_value(steps->option, steps->text, hint);
 }
 
 const char* parse_quoted(Steps* steps) {

@@ -1,4 +1,5 @@
 // The option startup: where a table of a stream begins to read.
+#include "pg/stream/options.h"
 #include "pg/stream/stream.h"
 
 namespace anomaly::pg {
@@ -6,9 +7,7 @@ namespace anomaly::pg {
 namespace {
 
 [[noreturn]] void invalid_startup(const char* text) {
-    ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-                    errmsg("invalid value for option \"startup\": \"%s\"", text),
-                    errhint("%s", kStartupHint)));
+    invalid_option_value("startup", text, kStartupHint);
 }
 
 bool is_number(const char* text, int size) {
