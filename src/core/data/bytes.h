@@ -2,15 +2,17 @@
 // machine. Reading past the end is remembered, never done.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
-#include <string>
+#include <cstring>
 #include <string_view>
+#include <vector>
 
 namespace anomaly {
 
 class ByteWriter {
   public:
-    void byte(uint8_t value) { bytes_.push_back(static_cast<char>(value)); }
+    void byte(uint8_t value) { *extend(1) = static_cast<char>(value); }
     void fixed32(uint32_t value) { fixed(value, 4); }
     void fixed64(uint64_t value) { fixed(value, 8); }
     void varint(uint64_t value) {
@@ -22,25 +24,42 @@ class ByteWriter {
     void zigzag(int64_t value) {
         varint((static_cast<uint64_t>(value) << 1) ^ static_cast<uint64_t>(value >> 63));
     }
-    void raw(std::string_view bytes) { bytes_.append(bytes); }
+    void raw(std::string_view bytes) {
+        if (!bytes.empty()) std::memcpy(extend(bytes.size()), bytes.data(), bytes.size());
+    }
     // With its length before it.
     void sized(std::string_view bytes) {
         varint(bytes.size());
         raw(bytes);
     }
 
-    std::string_view view() const { return bytes_; }
-    size_t size() const { return bytes_.size(); }
-    void clear() { bytes_.clear(); }
-    void drop_front(size_t size) { bytes_.erase(0, size); }
+    std::string_view view() const { return {bytes_.data(), size_}; }
+    size_t size() const { return size_; }
+    void clear() { size_ = 0; }
+    void drop_front(size_t size) {
+        size_ -= size;
+        if (size_ > 0) std::memmove(bytes_.data(), bytes_.data() + size, size_);
+    }
 
   private:
     void fixed(uint64_t value, int size) {
-        char bytes[8];
-        for (int i = 0; i < size; i++, value >>= 8) bytes[i] = static_cast<char>(value);
-        bytes_.append(bytes, static_cast<size_t>(size));
+        char* to = extend(static_cast<size_t>(size));
+        for (int i = 0; i < size; i++, value >>= 8) to[i] = static_cast<char>(value);
     }
-    std::string bytes_;
+    // Room for so many bytes more, which the caller writes.
+    char* extend(size_t more) {
+        if (bytes_.size() - size_ < more) grow(more);
+        char* to = bytes_.data() + size_;
+        size_ += more;
+        return to;
+    }
+    [[gnu::noinline]] void grow(size_t more) {
+        constexpr size_t kLeast = 64;
+        bytes_.resize(std::max({kLeast, size_ + more, 2 * bytes_.size()}));
+    }
+
+    std::vector<char> bytes_;  // as large as there is room
+    size_t size_ = 0;
 };
 
 class ByteReader {

@@ -1,11 +1,11 @@
 #include "core/group/group_table.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <new>
 
 #include "core/data/bytes.h"
+#include "core/data/word.h"
 
 namespace anomaly {
 
@@ -15,19 +15,6 @@ constexpr uint64_t kHashSeed = 0x2545f4914f6cdd1dULL;
 constexpr uint64_t kHashFactor = 0x9e3779b97f4a7c15ULL;
 constexpr size_t kFirstBlockBytes = 64;
 constexpr size_t kBlockBytesMax = 64 * 1024;
-
-uint64_t load_little_endian(const char* bytes, size_t size) {
-    uint64_t word = 0;
-    for (size_t i = size; i > 0; i--) word = word << 8 | static_cast<uint8_t>(bytes[i - 1]);
-    return word;
-}
-
-uint64_t load_word(const char* bytes) {
-    if constexpr (std::endian::native != std::endian::little) return load_little_endian(bytes, 8);
-    uint64_t word;
-    std::memcpy(&word, bytes, sizeof word);
-    return word;
-}
 
 // For every word a bijection of the state: no input can make it forget what came before.
 uint64_t mix(uint64_t state, uint64_t word) {
@@ -43,8 +30,15 @@ uint32_t group_hash(int64_t window_start, std::string_view compared_key) {
     uint64_t state = mix(kHashSeed ^ compared_key.size(), static_cast<uint64_t>(window_start));
     const char* bytes = compared_key.data();
     size_t rest = compared_key.size();
-    for (; rest >= 8; rest -= 8, bytes += 8) state = mix(state, load_word(bytes));
-    if (rest > 0) state = mix(state, load_little_endian(bytes, rest));
+    for (; rest >= kWordBytes; rest -= kWordBytes, bytes += kWordBytes) {
+        state = mix(state, load_word(bytes));
+    }
+    if (rest > 0) {
+        // The bytes of the word that ends here, where there is one: no loop over single ones.
+        const bool is_long = compared_key.size() >= kWordBytes;
+        state = mix(state, is_long ? load_word(bytes + rest - kWordBytes) >> 8 * (kWordBytes - rest)
+                                   : load_part(bytes, rest));
+    }
     state *= 0x94d049bb133111ebULL;
     return static_cast<uint32_t>(state >> 32);
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/data/slot_array.h"
+#include "core/data/word.h"
 #include "core/group/group_index.h"
 
 namespace anomaly {
@@ -38,15 +39,16 @@ class GroupTable {
     int64_t likely_slot(uint32_t hash) const {
         uint32_t slot = index_.find(hash, [](uint32_t) { return true; });
         if (slot == kNone) return -1;
-        __builtin_prefetch(&groups_[slot]);
+        prefetch_group(slot);
         return slot;
     }
+    void prefetch_group(uint32_t slot) const { __builtin_prefetch(&groups_[slot]); }
     void prefetch_key(uint32_t slot) const { __builtin_prefetch(groups_[slot].key); }
     bool is_group(uint32_t slot, int64_t window_start, std::string_view key) const {
         std::string_view stored = this->key(slot);
         const size_t compared = key.size() - tail_bytes_;
         return this->window_start(slot) == window_start && stored.size() == key.size() &&
-               stored.substr(0, compared) == key.substr(0, compared);
+               equal_bytes(stored.data(), key.data(), compared);
     }
 
     // Before groups come in the order of their hashes.
