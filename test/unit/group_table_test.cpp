@@ -53,7 +53,13 @@ TEST(GroupTable, AgreesWithAMapThroughClosingAndReuse) {
 TEST(GroupTable, HashIsPartOfTheCheckpointFormat) {
     EXPECT_NE(group_hash(0, "a"), group_hash(1, "a"));
     EXPECT_NE(group_hash(0, std::string_view("\0", 1)), group_hash(0, ""));
+    // Shorter than a word, a word, a word and some, several.
+    EXPECT_EQ(group_hash(1234567, ""), 2626834005U);
+    EXPECT_EQ(group_hash(1234567, "sevenby"), 2931938333U);
+    EXPECT_EQ(group_hash(1234567, "eightbyt"), 3764687488U);
+    EXPECT_EQ(group_hash(1234567, "nine byte"), 3429417092U);
     EXPECT_EQ(group_hash(725000000, "doc cpu0 12345"), 300063648U);
+    EXPECT_EQ(group_hash(1234567, "a key of twenty-two by"), 3534230251U);
 }
 
 TEST(GroupTable, KeysInSequenceSpreadOverAllShards) {
@@ -149,6 +155,27 @@ TEST(GroupStore, IsReadFromItsSnapshotsAboutAsQuicklyAsItWasMade) {
     for (const CheckpointRow& row : rows.rows()) ASSERT_FALSE(restore.add(row));
     EXPECT_LE(std::clock() - begun, 10 * made);
     EXPECT_EQ(read.groups().size(), static_cast<uint32_t>(count));
+}
+
+// Both ways to sort: few of all groups are changed, and many.
+TEST(GroupStore, ChangedGroupsAreInTheOrderOfTheirSlots) {
+    GroupStore store({Type::kInt8}, {});
+    std::vector<Column> keys{Column(Type::kInt8)};
+    keys[0].assign_nulls(1);
+    auto touch = [&](int64_t key) {
+        keys[0].set_int(0, key);
+        return store.touch(0, pointers(keys), 0);
+    };
+    for (int64_t key = 0; key < 1000; key++) touch(key);
+    for (size_t count : {20, 900}) {
+        store.clear_changed();
+        std::set<uint32_t> expected;
+        for (size_t i = 0; i < count; i++)
+            expected.insert(touch(static_cast<int64_t>(i * 7) % 1000));
+        ASSERT_EQ(store.changed().size(), count);
+        store.sort_changed();
+        EXPECT_EQ(store.changed(), std::vector<uint32_t>(expected.begin(), expected.end()));
+    }
 }
 
 TEST(GroupStore, MemoryIsGivenBackWhenMostGroupsAreGone) {

@@ -25,6 +25,8 @@ class Aggregate {
     virtual void resize(uint32_t slot_limit) = 0;
     // The state of no rows; every new group begins with it.
     virtual void clear(uint32_t slot) = 0;
+    // Asks for the memory of states that are looked at next: they are far apart if there are many.
+    virtual void prefetch(std::span<const uint32_t>) const {}
     // The rows to come are those of this batch.
     virtual void begin_batch(const MessageRows&) {}
     // Takes row rows[i] of the argument into slots[i]. The argument of count(*) is nullptr.

@@ -78,6 +78,28 @@ void GroupStore::find_together(std::span<const int64_t> window_starts,
     }
 }
 
+void GroupStore::prefetch(std::span<const uint32_t> slots) const {
+    for (uint32_t slot : slots) {
+        groups_.prefetch_group(slot);
+        __builtin_prefetch(&marks_[slot]);
+    }
+    for (auto& aggregate : aggregates_) aggregate->prefetch(slots);
+    for (uint32_t slot : slots) groups_.prefetch_key(slot);
+}
+
+void GroupStore::sort_changed() {
+    // Where many of all groups are changed, their marks are a quicker way to the same.
+    constexpr size_t kFew = 32;
+    if (changed_.size() * kFew < groups_.slot_limit()) {
+        std::sort(changed_.begin(), changed_.end());
+        return;
+    }
+    size_t count = 0;
+    for (uint32_t slot = 0; slot < groups_.slot_limit(); slot++) {
+        if (is_changed(slot)) changed_[count++] = slot;
+    }
+}
+
 void GroupStore::clear_changed() {
     for (auto& aggregate : aggregates_) {
         if (!aggregate->owns_memory()) continue;

@@ -2,6 +2,7 @@
 // commit. One thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -29,6 +30,8 @@ class GroupStore {
 
     const GroupTable& groups() const { return groups_; }
     const std::vector<uint32_t>& changed() const { return changed_; }
+    // Puts them into the order of slots, in which their memory lies.
+    void sort_changed();
     bool is_changed(uint32_t slot) const { return (marks_[slot] & kChanged) != 0; }
     // A commit wrote a row of the group.
     bool is_written(uint32_t slot) const { return (marks_[slot] & kWritten) != 0; }
@@ -88,6 +91,8 @@ class GroupStore {
                        const std::vector<const Column*>& keys, std::vector<uint32_t>& slots);
     uint32_t find_or_add(int64_t window_start, std::string_view key, uint32_t hash);
     void mark_changed(uint32_t slot);
+    // Asks for the memory of groups that are looked at next.
+    void prefetch(std::span<const uint32_t> slots) const;
     void write_group(uint32_t slot, int64_t window_before, Extent extent, ByteWriter& out);
     bool read_group(int64_t window_start, uint8_t written, std::string_view key,
                     std::string_view state, Extent extent);
@@ -106,9 +111,10 @@ void GroupStore::write_groups(std::span<const uint32_t> slots, Extent extent, By
                               AfterEach after_each) {
     out.varint(slots.size());
     int64_t window = 0;
-    for (uint32_t slot : slots) {
-        write_group(slot, window, extent, out);
-        window = groups_.window_start(slot);
+    for (size_t i = 0; i < slots.size(); i++) {
+        if (i % kTogether == 0) prefetch(slots.subspan(i, std::min(kTogether, slots.size() - i)));
+        write_group(slots[i], window, extent, out);
+        window = groups_.window_start(slots[i]);
         after_each();
     }
 }

@@ -191,6 +191,7 @@ void TableState::prepare_commit(const std::vector<PartitionProgress>& positions,
     closing_.clear();
     changes_ = {};
     if (plan_.kind != TableKind::kFilter) {
+        store_.sort_changed();
         gather_groups();
         show_rows(0);
         gather_checkpoint(sequence_ + 1);
@@ -291,6 +292,7 @@ void TableState::gather_checkpoint(int64_t sequence) {
     for (int32_t shard; (shard = schedule_.next_shard()) >= 0;) {
         slots.clear();
         groups.append_slots_of_shard(shard, slots);
+        std::sort(slots.begin(), slots.end());  // the order in which their memory lies
         slots.erase(
             std::remove_if(slots.begin(), slots.end(), [&](uint32_t slot) { return !stays(slot); }),
             slots.end());
