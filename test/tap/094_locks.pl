@@ -162,7 +162,8 @@ wait_until($node, 'SELECT readers FROM anomaly.stream_workers()', '1', 'all shar
 for my $round (1 .. 5)
 {
     $session = hold($node, 'SELECT count(*) FROM (SELECT FROM noted FOR UPDATE) r');
-    $session->{in} .= "LOCK TABLE cpu_agg, cpu_hot IN ACCESS EXCLUSIVE MODE; SELECT 'both';\n";
+    $session->{in} .= 'SET lock_timeout = 0; LOCK TABLE cpu_agg, cpu_hot IN ACCESS EXCLUSIVE MODE;'
+      . " SELECT 'both';\n";
     $session->{run}->pump until $session->{out} =~ /both/ || $session->{error} ne '';
     is($session->{error}, '', "locks in the order that would be a deadlock, $round");
     let_go($session);

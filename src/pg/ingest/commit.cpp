@@ -157,6 +157,13 @@ void follow_owner(const Commit* commit, RunTable* table) {
     wake_stream(MyDatabaseId, commit->run->stream);
 }
 
+// Whoever gave the table away, or moved it, need not know as whom it is written.
+const char* failure_text(const RunTable* table, const ErrorData* error) {
+    if (error->sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE) return error->message;
+    return psprintf("%s: grant that to role \"%s\", the table's owner, as whom it is written",
+                    error->message, GetUserNameFromId(table->owner, true));
+}
+
 void commit_table(Commit* commit, RunTable* table) {
     if (!has_guard(table->relid)) {
         forget_table(commit, table);
@@ -178,7 +185,9 @@ void commit_table(Commit* commit, RunTable* table) {
         MemoryContextSwitchTo(caller);
         return;
     }
-    if (!leave_for_lock(table, error, &commit->patience)) freeze_table(table, error->message);
+    if (!leave_for_lock(table, error, &commit->patience)) {
+        freeze_table(table, failure_text(table, error));
+    }
     FreeErrorData(error);
 }
 
@@ -285,9 +294,9 @@ void fail_table(RunTable* table, const char* error) {
     table->failures++;
     table->retry_at_us = now_us() + Min(kFirstRetryUs << shift, kLastRetryUs);
     SPI_connect();
-    store_failure(table->relid, error);
+    const bool is_new = store_failure(table->relid, error);
     SPI_finish();
-    if (table->failures == 1) {
+    if (is_new) {
         ereport(LOG, (errmsg("continuous table \"%s\" is failing: %s", get_rel_name(table->relid),
                              error),
                       errdetail("It stays at its position and is tried again.")));

@@ -164,8 +164,10 @@ Plan insert_lost_range = {
     "to_offset, reason) VALUES ($1, $2, $3, $4, $5, $6, $7)",
     NULL};
 Plan update_failure = {
-    "UPDATE anomaly.table_progress SET failures = failures + 1, last_error = $2, "
-    "last_error_at = pg_catalog.clock_timestamp() WHERE relid = $1",
+    "UPDATE anomaly.table_progress p SET failures = p.failures + 1, last_error = $2, "
+    "last_error_at = pg_catalog.clock_timestamp() FROM anomaly.table_progress old "
+    "WHERE p.relid = $1 AND old.relid = $1 "
+    "RETURNING old.failures = 0 OR old.last_error IS DISTINCT FROM $2",
     NULL};
 Plan end_failure = {"UPDATE anomaly.table_progress SET failures = 0 WHERE relid = $1", NULL};
 Plan update_start = {
@@ -360,9 +362,13 @@ void store_lost_ranges(const RecordSource* source, const bridge::LostRange* rang
     }
 }
 
-void store_failure(Oid table, const char* error) {
+bool store_failure(Oid table, const char* error) {
     const CatalogArgument arguments[] = {argument_oid(REGCLASSOID, table), argument_text(error)};
-    run_plan(&update_failure, arguments, lengthof(arguments), SPI_OK_UPDATE);
+    const uint64 count =
+        run_plan(&update_failure, arguments, lengthof(arguments), SPI_OK_UPDATE_RETURNING);
+    bool is_null = false;
+    return count == 1 &&
+           DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
 }
 
 void clear_failure(Oid table) {

@@ -44,8 +44,8 @@ void store_dead_letters(const RecordSource* source, const DeadLetter* letters, i
 void trim_dead_letters(Oid stream);
 void store_lost_ranges(const RecordSource* source, const bridge::LostRange* ranges, int count);
 
-// Remembers why a table stopped; its position stays.
-void store_failure(Oid table, const char* error);
+// Remembers why a table stopped; its position stays. False: it had stopped for that already.
+bool store_failure(Oid table, const char* error);
 // It can go on, though it has taken in nothing yet.
 void clear_failure(Oid table);
 

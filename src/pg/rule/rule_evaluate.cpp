@@ -256,12 +256,21 @@ void evaluate_each(Round* round, bool failing) {
     }
 }
 
+// A plan that has them as they were is made anew; nothing has failed by that.
+void follow_names(RuleSet* set, int version) {
+    if (set->names_version == version) return;
+    for (int i = 0; i < set->count; i++) forget_plan(&set->rules[i].plan);
+    for (int g = 0; g < set->group_count; g++) forget_plan(&set->groups[g].plan);
+    set->names_version = version;
+}
+
 }  // namespace
 
 void evaluate_rules(RuleSet* set, const TableChanges* changes, const CollectedRows& rows,
                     MemoryContext target, List** findings) {
     if (set->count == 0) return;
     forget_last_commit(set);
+    follow_names(set, rows.version);
     set->row_count = changes->row_count;
     set->closed = changes->closed;
     set->changed = changes->changed;

@@ -103,6 +103,7 @@ struct RuleSet {
     int single_count;
     bool has_gaps;         // some rule has one
     bool follows_updates;  // some rule on update is about rows that may change again
+    int names_version;     // of the table (pg/table/table_writer.h), as the plans have them
     int64 figures_due_us;  // when quiet evaluations are to be written; PG_INT64_MAX: there are none
     // Of this commit:
     int64 row_count;  // of the changes

@@ -21,7 +21,8 @@ struct TableWriter {
     const TableSpec* spec;
     MemoryContext context;      // of all that is prepared
     MemoryContext row_context;  // of the values of one row
-    bool is_prepared;           // what follows is there
+    const char* names;          // of the table and its columns, NULL: what follows is not there
+    int version;                // of the names
     TupleDesc changes_row;      // the table's columns and the five of ours
     WriteStatements statements;
     Tuplestorestate* present;  // the changes at hand
@@ -94,21 +95,55 @@ void prepare_executor(TableWriter* writer) {
     }
 }
 
-// The relation may have been renamed, or its columns; what is prepared lasts until the next
-// load. An error on the way leaves it unprepared.
-void prepare_writer(TableWriter* writer) {
-    if (writer->is_prepared) return;
+const char* names_of(Relation table) {
+    StringInfoData names;
+    initStringInfo(&names);
+    appendStringInfoString(&names, qualified_name(table));
+    for (int i = 0; i < RelationGetDescr(table)->natts; i++) {
+        appendStringInfo(
+            &names, ", %s",
+            quote_identifier(NameStr(TupleDescAttr(RelationGetDescr(table), i)->attname)));
+    }
+    return names.data;
+}
+
+using PlanPlace = SPIPlanPtr WriteStatements::*;
+constexpr PlanPlace kPlans[] = {&WriteStatements::upsert_plan, &WriteStatements::insert_plan,
+                                &WriteStatements::update_plan, &WriteStatements::remove_plan,
+                                &WriteStatements::expire_plan};
+
+void free_plans(WriteStatements* statements) {
+    for (const PlanPlace place : kPlans) {
+        if (statements->*place != NULL) SPI_freeplan(statements->*place);
+        statements->*place = NULL;
+    }
+}
+
+void prepare_for(TableWriter* writer, Relation table, const char* names) {
+    writer->names = NULL;
+    free_plans(&writer->statements);
     MemoryContextReset(writer->context);
     const MemoryContext caller = MemoryContextSwitchTo(writer->context);
     writer->row_context =
         AllocSetContextCreate(CurrentMemoryContext, "anomaly row", ALLOCSET_DEFAULT_SIZES);
-    Relation table = table_open(writer->table, NoLock);
     writer->changes_row = make_changes_row(table);
     make_write_statements(table, writer->definition, &writer->statements);
-    table_close(table, NoLock);
     prepare_executor(writer);
-    writer->is_prepared = true;
+    writer->names = pstrdup(names);
+    writer->version++;
     MemoryContextSwitchTo(caller);
+}
+
+// Statements have the names of the table and its columns as they were: since the last commit, or
+// while this one waited for the lock, somebody may have changed them. Under the lock they stay. An
+// error on the way leaves the writer unprepared.
+void prepare_writer(TableWriter* writer) {
+    Relation table = table_open(writer->table, NoLock);
+    const char* names = names_of(table);
+    if (writer->names == NULL || strcmp(writer->names, names) != 0) {
+        prepare_for(writer, table, names);
+    }
+    table_close(table, NoLock);
 }
 
 // ---- one row ----
@@ -353,10 +388,9 @@ TableWriter* create_writer(Oid table, Oid owner, const TableDefinition* definiti
     writer->settings = pinned_settings;
     writer->context =
         AllocSetContextCreate(CurrentMemoryContext, "anomaly table writer", ALLOCSET_DEFAULT_SIZES);
-    SPIPlanPtr* plans[] = {&writer->statements.upsert_plan, &writer->statements.insert_plan,
-                           &writer->statements.update_plan, &writer->statements.remove_plan,
-                           &writer->statements.expire_plan};
-    for (SPIPlanPtr* plan : plans) free_plan_with(CurrentMemoryContext, plan);
+    for (const PlanPlace place : kPlans) {
+        free_plan_with(CurrentMemoryContext, &(writer->statements.*place));
+    }
     return writer;
 }
 
@@ -394,7 +428,7 @@ int64 collect_changes(TableWriter* writer, const ChangesSource& source) {
 }
 
 CollectedRows collected_rows(const TableWriter* writer) {
-    return {writer->present, writer->changes_row};
+    return {writer->present, writer->changes_row, writer->version};
 }
 
 // A large store has a temporary file.
@@ -422,11 +456,6 @@ int64 writer_error_count(const TableWriter* writer, const char** message) {
 
 int apply_writer_settings(const TableWriter* writer) {
     return apply_settings(writer->settings);
-}
-
-const char* writer_table_name(TableWriter* writer) {
-    prepare_writer(writer);
-    return writer->statements.table_name;
 }
 
 }  // namespace anomaly::pg

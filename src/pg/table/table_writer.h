@@ -40,6 +40,7 @@ int64 collect_changes(TableWriter* writer, const ChangesSource& source);
 struct CollectedRows {
     Tuplestorestate* store;
     TupleDesc columns;
+    int version;  // grows when the table, its schema or a column is renamed
 };
 CollectedRows collected_rows(const TableWriter* writer);
 
@@ -58,8 +59,5 @@ int64 writer_error_count(const TableWriter* writer, const char** message);
 // Puts the definition's settings in force until AtEOXact_GUC(true, the returned nest level): its
 // expressions and the triggers on the table mean what they meant when it was created.
 int apply_writer_settings(const TableWriter* writer);
-
-// Quoted and qualified name of the table, as it is now.
-const char* writer_table_name(TableWriter* writer);
 
 }  // namespace anomaly::pg

@@ -124,12 +124,15 @@ int64 run(SPIPlanPtr* plan, const char* text, int expected) {
 
 }  // namespace
 
+const char* qualified_name(Relation table) {
+    return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
+                                      RelationGetRelationName(table));
+}
+
 void make_write_statements(Relation table, const TableDefinition* definition,
                            WriteStatements* statements) {
-    const char* name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
-                                                  RelationGetRelationName(table));
+    const char* name = qualified_name(table);
     const bool keyed = count_columns(definition, true) > 0;
-    statements->table_name = name;
     statements->upsert = make_upsert(table, definition, name);
     statements->insert = make_insert(table, definition, name);
     if (definition->kind == TableKind::kFilter) return;

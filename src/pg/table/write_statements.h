@@ -9,7 +9,6 @@ namespace anomaly::pg {
 constexpr const char kGoneName[] = "anomaly_gone";
 
 struct WriteStatements {
-    const char* table_name;  // quoted and qualified
     const char* upsert;
     const char* insert;  // the same for rows that are all new
     const char* update;  // of the one row of a table without a key, NULL otherwise
@@ -25,6 +24,9 @@ struct WriteStatements {
     int64 gone_count;
     bool all_new;  // no row of these groups was ever written
 };
+
+// Quoted, as it is now.
+const char* qualified_name(Relation table);
 
 // Texts live in the current memory context.
 void make_write_statements(Relation table, const TableDefinition* definition,
