@@ -160,6 +160,36 @@ SELECT relid, stream FROM anomaly.continuous_table ORDER BY relid::text COLLATE 
 DROP TABLE t_do, t_function;
 SELECT count(*) FROM anomaly.continuous_table;
 
+-- event triggers, as of any CREATE TABLE AS
+CREATE TABLE ddl_audit (event text, tag text, what text);
+CREATE FUNCTION ddl_note() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO ddl_audit VALUES (TG_EVENT, TG_TAG, NULL);
+  IF TG_EVENT = 'ddl_command_end' THEN
+    INSERT INTO ddl_audit SELECT NULL, command_tag, object_identity FROM pg_event_trigger_ddl_commands();
+  ELSIF TG_EVENT = 'sql_drop' THEN
+    INSERT INTO ddl_audit SELECT NULL, object_type, object_identity FROM pg_event_trigger_dropped_objects()
+    WHERE original;
+  END IF;
+END $$;
+CREATE EVENT TRIGGER ddl_start ON ddl_command_start WHEN TAG IN ('CREATE TABLE AS') EXECUTE FUNCTION ddl_note();
+CREATE EVENT TRIGGER ddl_end ON ddl_command_end WHEN TAG IN ('CREATE TABLE AS') EXECUTE FUNCTION ddl_note();
+CREATE EVENT TRIGGER ddl_drop ON sql_drop EXECUTE FUNCTION ddl_note();
+CREATE TABLE t_event WITH (anomaly.continuous) AS SELECT host, count(*) FROM ddl_in GROUP BY host;
+CREATE TABLE t_error WITH (anomaly.continuous) AS SELECT host FROM ddl_in LIMIT 1;
+DROP TABLE t_event;
+TABLE ddl_audit;
+CREATE FUNCTION ddl_refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not here'; END $$;
+CREATE EVENT TRIGGER ddl_refuse ON ddl_command_end WHEN TAG IN ('CREATE TABLE AS') EXECUTE FUNCTION ddl_refuse();
+CREATE TABLE t_event WITH (anomaly.continuous) AS SELECT host FROM ddl_in;
+SELECT count(*) FROM anomaly.continuous_table;
+DROP EVENT TRIGGER ddl_start;
+DROP EVENT TRIGGER ddl_end;
+DROP EVENT TRIGGER ddl_drop;
+DROP EVENT TRIGGER ddl_refuse;
+DROP FUNCTION ddl_note(), ddl_refuse();
+DROP TABLE ddl_audit;
+
 -- accepted
 CREATE TABLE cpu_agg WITH (anomaly.continuous) AS
   SELECT host, cpu, window_start, window_end, avg(usage) AS usage_avg

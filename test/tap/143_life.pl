@@ -68,8 +68,15 @@ like($error, qr/EXPLAIN of a statement that makes a continuous table is not supp
 $node->safe_psql('postgres', 'BEGIN; CREATE TABLE never WITH (anomaly.continuous) AS '
       . sprintf($definition, 'cpu_in', 10) . '; ROLLBACK; DO $$ BEGIN CREATE TABLE made_in_do WITH'
       . ' (anomaly.continuous) AS ' . sprintf($definition, 'cpu_in', 10) . '; END $$');
+# The protocol's own prepared statements: made by the first execution, skipped by the second.
+my $script = $node->data_dir . '/../prepared.sql';
+append_to_file($script, 'CREATE TABLE IF NOT EXISTS made_prepared WITH (anomaly.continuous) AS '
+      . sprintf($definition, 'cpu_in', 10) . ";\n");
+$node->command_ok([ 'pgbench', '-n', '-M', 'prepared', '-t', '2', '-f', $script, '-d', 'postgres' ],
+    'prepared by the protocol');
 generate(3000);
-wait_for_messages($node, $_, $sent) for qw(renamed elsewhere.t2 t3 t4 t5 t6 t7 t8 t9 made_in_do);
+wait_for_messages($node, $_, $sent) for qw(renamed elsewhere.t2 t3 t4 t5 t6 t7 t8 t9 made_in_do
+  made_prepared);
 cmp_ok($node->safe_psql('postgres', 'SELECT count(*) FROM audit'), '>', 0, 'its trigger fires');
 # Decoding reads what is flushed, and a commit without events does not wait for that.
 wait_until($node, q{SELECT count(*) > 0 FROM
@@ -82,7 +89,7 @@ my $file = $node->data_dir . '/../messages.txt';
 consume($broker->bootstrap, 'cpu_load_stats_real', $file);
 load_plain($node, 'plain', $file);
 my %size = (renamed => 11, 'elsewhere.t2' => 12, t3 => 13, t4 => 14, t5 => 15, t6 => 16, t8 => 18,
-    t9 => 19, made_in_do => 10);
+    t9 => 19, made_in_do => 10, made_prepared => 10);
 same_rows($node, "SELECT * FROM $_", sprintf($definition, 'plain', $size{$_}), $_)
   for sort keys %size;
 is($node->safe_psql('postgres', "SELECT to_regclass('never')"), '', 'rolled back is rolled back');

@@ -33,6 +33,23 @@ void create(const CreateTableAsStmt* statement, const char* query_string) {
     create_continuous_table(statement->into, query, statement->if_not_exists, query_string);
 }
 
+// Event triggers see it as they see CREATE TABLE AS, with the commands that it consists of.
+void create_with_event_triggers(CreateTableAsStmt* statement, const char* query_string) {
+    Node* node = reinterpret_cast<Node*>(statement);
+    const bool needs_cleanup = EventTriggerBeginCompleteQuery();
+    PG_TRY();
+    {
+        EventTriggerDDLCommandStart(node);
+        create(statement, query_string);
+        EventTriggerDDLCommandEnd(node);
+    }
+    PG_FINALLY();
+    {
+        if (needs_cleanup) EventTriggerEndCompleteQuery();
+    }
+    PG_END_TRY();
+}
+
 // EXPLAIN ANALYZE would run the statement past us, through the executor.
 void check_explain(const ExplainStmt* explain) {
     const Query* query = castNode(Query, explain->query);
@@ -126,7 +143,7 @@ bool handle_continuous_statement(PlannedStmt* statement, const char* query_strin
     switch (nodeTag(node)) {
         case T_CreateTableAsStmt:
             if (!makes_continuous_table(castNode(CreateTableAsStmt, node))) return false;
-            create(castNode(CreateTableAsStmt, node), query_string);
+            create_with_event_triggers(castNode(CreateTableAsStmt, node), query_string);
             return true;
         case T_ExplainStmt:
             check_explain(castNode(ExplainStmt, node));
