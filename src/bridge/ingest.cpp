@@ -372,6 +372,20 @@ IngestStats ingest_stats(const Ingest* ingest) noexcept {
     return stats;
 }
 
+Status group_size(const TableSpec& spec, GroupSize* size) noexcept {
+    return guard([&] {
+        const TablePlan plan(spec);
+        GroupStore groups(plan.key_types(), plan.make_aggregates());
+        // The index is two thirds full, or more.
+        constexpr size_t kIndexBytes = sizeof(GroupIndex::Entry) * 3 / 2;
+        size->bytes = static_cast<int32_t>(groups.bytes_per_group() + kIndexBytes);
+        size->keeps = false;
+        for (int32_t a = 0; a < spec.aggregate_count; a++) {
+            size->keeps |= groups.aggregate(static_cast<size_t>(a)).owns_memory();
+        }
+    });
+}
+
 int64_t ingest_table_bytes(const Ingest* ingest, int32_t table) noexcept {
     const TableState* state = ingest->pipeline.table(table);
     return state == nullptr ? 0 : static_cast<int64_t>(state->memory_bytes());

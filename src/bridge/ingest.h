@@ -240,6 +240,13 @@ struct IngestStats {
 };
 IngestStats ingest_stats(const Ingest* ingest) noexcept;
 
+// What a group of such a table takes beside its key: states, its place in the table and the index.
+struct GroupSize {
+    int32_t bytes;
+    bool keeps;  // and what aggregates keep of their input
+};
+Status group_size(const TableSpec& spec, GroupSize* size) noexcept;
+
 // Memory of one table's state: groups and rows that wait for the commit.
 int64_t ingest_table_bytes(const Ingest* ingest, int32_t table) noexcept;
 

@@ -76,6 +76,10 @@ note("$_ $first->{$_} kB") for qw(VmHWM VmRSS RssAnon RssFile RssShmem);
 cmp_ok($first->{VmHWM}, '<', $limit_kb, 'its worker has never had more than 400 MB in all');
 my $bytes = $node->safe_psql('postgres', 'SELECT memory_bytes FROM anomaly.stream_status');
 cmp_ok($bytes / $groups, '<=', 100, 'a group takes at most 100 bytes') or diag("$bytes bytes");
+my ($stated) = $node->safe_psql('postgres', q{SELECT anomaly.explain('cpu_agg')})
+  =~ /^state: (\d+) bytes a group, beside its key$/m;
+my $key = $bytes / $groups - $stated;
+cmp_ok(abs($key - length('hostname12345cpu12')), '<', 10, 'as is stated, beside its key');
 
 $node->stop('immediate');
 $node->append_conf('postgresql.conf', 'shared_buffers = 512MB');

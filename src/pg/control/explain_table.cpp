@@ -1,6 +1,9 @@
 // anomaly.explain: what of a continuous table runs natively, and what PostgreSQL evaluates.
+#include "bridge/ingest.h"
+
 #include "pg/ddl/continuous_ddl.h"
 #include "pg/query/definition.h"
+#include "pg/server/call.h"
 #include "pg/server/catalog.h"
 #include "pg/server/pinned_settings.h"
 
@@ -140,6 +143,14 @@ void add_outputs(Explanation* explanation, const TableSpec* spec) {
     }
 }
 
+void add_state(Explanation* explanation, const TableSpec* spec) {
+    if (explanation->definition->kind == TableKind::kFilter) return;
+    bridge::GroupSize size = {};
+    check(bridge::group_size(*spec, &size));
+    appendStringInfo(&explanation->text, "state: %d bytes a group, beside its key%s\n", size.bytes,
+                     size.keeps ? " and what aggregates keep of their input" : "");
+}
+
 // retention: as text, NULL: none.
 char* explain(const TableDefinition* definition, const TableSpec* spec, const char* retention) {
     Explanation explanation = {};
@@ -159,6 +170,7 @@ char* explain(const TableDefinition* definition, const TableSpec* spec, const ch
         add_expression(&explanation, "key", definition->keys[k], spec->keys[k]);
     }
     add_aggregates(&explanation, spec);
+    add_state(&explanation, spec);
     add_outputs(&explanation, spec);
     explanation.text.data[explanation.text.len - 1] = '\0';  // the last line's end
     return explanation.text.data;
