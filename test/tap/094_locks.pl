@@ -13,6 +13,8 @@ use Broker;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+# The worker has a limit of its own, whatever the database's; these sessions have none.
+$ENV{PGOPTIONS} = '-c lock_timeout=0';
 my $node = cluster('main', fsync => 'off', 'anomaly.lock_timeout' => '300ms');
 my $broker = Broker->mock(topic => 'cpu_load_stats_real', partitions => 2);
 create_server($node, $broker->bootstrap);
@@ -23,7 +25,6 @@ my $noted = "SELECT hostname, window_start, window_end, count(*) AS n FROM %s,"
 
 sub sql { return $node->safe_psql('postgres', $_[0]) }
 
-# Of the database and of a role: the worker has limits of its own.
 sql('ALTER DATABASE postgres SET lock_timeout = 1; CREATE TABLE audit (hostname text, n bigint);'
       . ' CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS'
       . ' $$ BEGIN INSERT INTO public.audit VALUES (NEW.hostname, NEW.n); RETURN NULL; END $$;'
@@ -162,8 +163,7 @@ wait_until($node, 'SELECT readers FROM anomaly.stream_workers()', '1', 'all shar
 for my $round (1 .. 5)
 {
     $session = hold($node, 'SELECT count(*) FROM (SELECT FROM noted FOR UPDATE) r');
-    $session->{in} .= 'SET lock_timeout = 0; LOCK TABLE cpu_agg, cpu_hot IN ACCESS EXCLUSIVE MODE;'
-      . " SELECT 'both';\n";
+    $session->{in} .= "LOCK TABLE cpu_agg, cpu_hot IN ACCESS EXCLUSIVE MODE; SELECT 'both';\n";
     $session->{run}->pump until $session->{out} =~ /both/ || $session->{error} ne '';
     is($session->{error}, '', "locks in the order that would be a deadlock, $round");
     let_go($session);
@@ -171,8 +171,9 @@ for my $round (1 .. 5)
 }
 $session = hold($node, 'LOCK TABLE cpu_agg IN SHARE MODE');
 is_left_waiting('cpu_agg', 'who waits for it');
-is(scalar(($node->psql('postgres', 'SET lock_timeout = 0; SET statement_timeout = 60000;'
-          . ' BEGIN; DROP TABLE cpu_hot; ROLLBACK'))[0]), 0, 'holds up no DROP TABLE of another');
+my ($status) = $node->psql('postgres', "SET statement_timeout = '1min'; BEGIN; DROP TABLE cpu_hot;"
+      . ' ROLLBACK');
+is($status, 0, 'holds up no DROP TABLE of another');
 let_go($session);
 goes_on($_, "$_ goes on") for qw(cpu_agg cpu_hot);
 

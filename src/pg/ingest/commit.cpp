@@ -82,7 +82,7 @@ void write_as_owner(TablePart* part) {
     const MemoryContext caller = MemoryContextSwitchTo(part->commit->context);
     if (part->follows) collect_touched(part->table->rules, &part->touched);
     MemoryContextSwitchTo(caller);
-    end_changes(part->table->writer);
+    if (part->changes->row_count > 0) end_changes(part->table->writer);
     SPI_finish();
     // Not what triggers and rules have set: their SET would last as long as the worker.
     AtEOXact_GUC(false, nest_level);

@@ -44,7 +44,7 @@ struct CollectedRows {
 };
 CollectedRows collected_rows(const TableWriter* writer);
 
-// Frees what was registered; before SPI_finish.
+// Frees what collect_changes has registered; before SPI_finish.
 void end_changes(TableWriter* writer);
 
 // Writes the registered changes. Returns the number of rows inserted, updated and deleted.
