@@ -1,5 +1,7 @@
 #include "kafka/intake.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -161,6 +163,7 @@ bool Intake::take_added() {
 }
 
 void Intake::run() {
+    pthread_setname_np(pthread_self(), "anomaly intake");  // for top and perf
     while (take_added()) {
         drain_all();
         fetched_.wait();

@@ -1,8 +1,8 @@
 #!/usr/bin/env perl
 # report.pl DIR MESSAGES MACHINE [DOCS]: a table of medians, spread and ratios of DIR/figures (each
 # line a run: contender, messages, seconds, CPU seconds, peak memory in kB) and one of the goals
-# beside DIR/results (goal, what, figure, unit, least or most, the goal). With DOCS also as
-# DOCS/performance.md, with a plot.
+# beside DIR/results (goal, what, figure, unit, least or most, the goal), and one of DIR/profile
+# (load, place, its share of the CPU time). With DOCS also as DOCS/performance.md, with a plot.
 use strict;
 use warnings;
 use File::Basename qw(dirname);
@@ -101,6 +101,28 @@ sub goal_table
     return $out;
 }
 
+# Where the worker's CPU goes: a row for each place, a column for each load.
+sub profile_table
+{
+    my (@loads, @places, %share);
+    for (rows_of("$dir/profile"))
+    {
+        my ($load, $place, $percent) = @$_;
+        push @loads, $load unless grep { $_ eq $load } @loads;
+        push @places, $place unless $share{$place};
+        $share{$place}{$load} = $percent;
+    }
+    return '' unless @loads;
+    my $out = join(' | ', '| CPU time of the worker', @loads) . " |\n";
+    $out .= '|---' x (1 + @loads) . "|\n";
+    for my $place (@places)
+    {
+        $out .= join(' | ', "| $place",
+            map { defined $share{$place}{$_} ? "$share{$place}{$_} %" : '' } @loads) . " |\n";
+    }
+    return "$out\n";
+}
+
 # Bars of messages a second.
 sub plot
 {
@@ -146,7 +168,7 @@ sub notes
 }
 
 my $throughput = @order ? throughput_table() . "\n" : '';
-print $throughput, goal_table();
+print $throughput, goal_table(), "\n", profile_table();
 exit unless $docs;
 my $count = grouped($messages);
 write_file("$docs/performance.svg", plot());
@@ -165,5 +187,10 @@ $machine
 
 $throughput
 @{[ goal_table() ]}
-@{[ notes() ]}
+## Where the CPU time goes
+
+By `perf`, of all threads of the stream's worker while it reads all it can. The 35 series are P1's,
+the millions P4's.
+
+@{[ profile_table() ]}@{[ notes() ]}
 END

@@ -5,10 +5,10 @@
 #   test/bench/run.sh [--messages N] [--rounds N] [--only "raw anomaly flink plain"]
 #                     [--alerts N] [PART ...]
 #
-# PART: throughput latency cardinality recovery tables idle evaluator; without one, all of them, and
-# the results go to docs/performance.md with a plot. Messages (3 million by default) go to a topic
-# of four partitions in a real Apache Kafka. Checks the rows that came out, and measures nothing
-# else: it is no test, no figure makes it fail.
+# PART: throughput latency cardinality recovery tables idle evaluator profile; without one, all of
+# them, and the results go to docs/performance.md with a plot. Messages (3 million by default) go to
+# a topic of four partitions in a real Apache Kafka. Checks the rows that came out, and measures
+# nothing else: it is no test, no figure makes it fail. For `profile` perf must be permitted.
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR
@@ -18,12 +18,13 @@ source "$root_dir/tools/server.sh"
 source "$root_dir/tools/kafka.sh"
 source "$root_dir/test/bench/contenders.sh"
 source "$root_dir/test/bench/parts.sh"
+source "$root_dir/test/bench/profile.sh"
 
 messages=3000000
 rounds=5
 latency_seconds=60
 contenders="raw anomaly flink plain"
-all_parts="throughput latency cardinality recovery tables idle evaluator"
+all_parts="throughput latency cardinality recovery tables idle evaluator profile"
 topic=bench
 work_dir=
 
@@ -152,7 +153,7 @@ main() {
     parts=${asked:-$all_parts}
     prepare
     fill_topic
-    touch "$work_dir/figures" "$work_dir/results"
+    touch "$work_dir/figures" "$work_dir/results" "$work_dir/profile"
     for part in $parts; do
         say "$part"
         "part_$part"
