@@ -3,6 +3,7 @@
 
 #include "pg/event/announce.h"
 #include "pg/ingest/group_mirror.h"
+#include "pg/ingest/progress.h"
 #include "pg/ingest/replay.h"
 #include "pg/ingest/stream_run.h"
 #include "pg/process/backoff.h"
@@ -175,23 +176,78 @@ bool end_meeting(StreamRun* run) {
     return join_readers(run, to, from);
 }
 
-// Failing and waiting tables whose time has come start again from their own position.
-bool retry_tables(StreamRun* run) {
+// ---- opening them ----
+
+// Tables at equal positions share a reader.
+bool open_due_tables(StreamRun* run) {
+    RunTable** group = static_cast<RunTable**>(
+        MemoryContextAlloc(run->context, sizeof(RunTable*) * static_cast<Size>(run->table_count)));
+    for (int t = 0; t < run->table_count; t++) {
+        if (!run->tables[t].is_due) continue;
+        int count = 0;
+        for (int u = t; u < run->table_count; u++) {
+            if (run->tables[u].is_due && at_equal_positions(&run->tables[t], &run->tables[u])) {
+                group[count++] = &run->tables[u];
+            }
+        }
+        for (int g = 0; g < count; g++) group[g]->is_due = false;
+        if (!open_reader(run, group, count)) return false;
+    }
+    pfree(group);
+    return true;
+}
+
+// Those that wait for a lock are looked at before they are read for.
+bool open_readers(StreamRun* run) {
     for (int t = 0; t < run->table_count; t++) {
         RunTable* table = &run->tables[t];
-        if (table->reader != NULL || table->retry_at_us > now_us()) continue;
-        if (!locks_are_free(table)) continue;
+        if (!resolve_start(run, table)) return false;
+        table->is_due = table->is_loaded && table->lock_waits == 0;
+    }
+    return open_due_tables(run);
+}
+
+// False: the extension is gone.
+bool load_positions(StreamRun* run) {
+    if (!begin_extension_transaction()) return false;
+    const MemoryContext caller = MemoryContextSwitchTo(run->context);
+    for (int t = 0; t < run->table_count; t++) {
+        RunTable* table = &run->tables[t];
+        if (table->is_due) load_progress(table->relid, &table->progress);
+    }
+    MemoryContextSwitchTo(caller);
+    end_extension_transaction();
+    return true;
+}
+
+bool is_left_waiting(const RunTable* table) {
+    return table->reader == NULL && table->lock_waits > 0;
+}
+
+// Failing and waiting tables whose time has come start again from their own position. What one has
+// waited for, others may have too: they are looked at together, so as to share a reader.
+bool retry_tables(StreamRun* run) {
+    const int64 now = now_us();
+    bool looks = false;
+    for (int t = 0; t < run->table_count; t++) {
+        looks = looks || (is_left_waiting(&run->tables[t]) && run->tables[t].retry_at_us <= now);
+    }
+    bool any = false;
+    for (int t = 0; t < run->table_count; t++) {
+        RunTable* table = &run->tables[t];
+        const bool is_time = table->retry_at_us <= now || (looks && is_left_waiting(table));
+        if (table->reader != NULL || !is_time || !locks_are_free(table)) continue;
         if (!table->is_loaded) {
             if (!retry_load(run, table)) return false;
             continue;
         }
         if (!has_memory_for(run, table)) {
-            table->retry_at_us = now_us() + kMemoryRetryUs;
+            table->retry_at_us = now + kMemoryRetryUs;
             continue;
         }
-        if (!open_reader(run, &table, 1)) return false;
+        table->is_due = any = true;
     }
-    return true;
+    return !any || (load_positions(run) && open_due_tables(run));
 }
 
 int64 next_retry_us(const StreamRun* run) {
@@ -203,32 +259,6 @@ int64 next_retry_us(const StreamRun* run) {
 }
 
 // ---- start, wait, end ----
-
-// Those that wait for a lock are looked at before they are read for.
-bool can_begin(const RunTable* table) {
-    return table->reader == NULL && table->is_loaded && table->lock_waits == 0;
-}
-
-// Tables at equal positions share a reader.
-bool open_readers(StreamRun* run) {
-    for (int t = 0; t < run->table_count; t++) {
-        if (!resolve_start(run, &run->tables[t])) return false;
-    }
-    RunTable** group = static_cast<RunTable**>(
-        MemoryContextAlloc(run->context, sizeof(RunTable*) * static_cast<Size>(run->table_count)));
-    for (int t = 0; t < run->table_count; t++) {
-        if (!can_begin(&run->tables[t])) continue;
-        int count = 0;
-        for (int u = t; u < run->table_count; u++) {
-            if (can_begin(&run->tables[u]) &&
-                at_equal_positions(&run->tables[t], &run->tables[u])) {
-                group[count++] = &run->tables[u];
-            }
-        }
-        if (!open_reader(run, group, count)) return false;
-    }
-    return true;
-}
 
 void publish_run(const StreamRun* run) {
     StreamFigures figures = {};

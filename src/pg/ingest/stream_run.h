@@ -27,7 +27,8 @@ struct RunTable {
     bool emit_on_close;
     const char* start;    // option anomaly.start, NULL: the stream's startup
     int failures;         // failed commits in a row
-    int64 retry_at_us;    // failing: when to try again
+    int64 retry_at_us;    // failing or waiting: when to try again
+    bool is_due;          // to be opened now
     int64 needs_bytes;    // failing for want of memory: so much state is to be restored, 0: not
     int lock_waits;       // how often in a row a lock could not be had, 0: it is not waiting
     AwaitedLock awaited;  // the last such lock
