@@ -39,6 +39,7 @@ struct Ingest {
     void take_event(const kafka::Event& event, int64_t now_us);
     void pull();
     void follow_reader();
+    void choose_gait(int64_t now_us);
 
     int32_t batch_rows_;
     int64_t batch_bytes_;
@@ -47,6 +48,8 @@ struct Ingest {
     int64_t batch_at_us_ = 0;  // when it was taken
     uint32_t turn_ = 0;
     bool batch_is_full_ = false;
+    const int64_t patience_us_;  // after so much silence
+    int64_t patient_at_us_ = INT64_MAX;
     Broker broker_ = Broker::kStarting;
     std::string broker_error_;
     std::vector<kafka::Event> events_;

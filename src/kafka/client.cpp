@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <sys/prctl.h>
 
+#include <algorithm>
+#include <charconv>
 #include <cstring>
 
 namespace anomaly::kafka {
@@ -35,6 +37,10 @@ constexpr Setting kDefaults[] = {
     {"log_level", "4"},
 };
 
+// Of a patient consumer.
+constexpr char kWaitProperty[] = "fetch.wait.max.ms";
+constexpr int64_t kPatientWaitMs = 5000;
+
 // Since librdkafka 2.2 the pause after a queue was full, a second by default; before, see
 // Control::nudge.
 constexpr Setting kQueuePause = {"fetch.queue.backoff.ms", "5"};
@@ -43,11 +49,16 @@ constexpr Setting kQueuePause = {"fetch.queue.backoff.ms", "5"};
 // down, and spins through the last one: two fifths of what an idle client costs. With slack in
 // their timers its threads sleep past it. What arrives wakes them at once all the same.
 constexpr unsigned long kTimerSlackNs = 2000000;
+// All of its threads wake up once a second, for nothing when it is idle. With this they do so
+// together, or when another timer wakes the processor anyway.
+constexpr unsigned long kPatientSlackNs = 2000000000;
 
 // Threads inherit the slack of the one that starts them.
 class TimerSlack {
   public:
-    TimerSlack() : saved_ns_(prctl(PR_GET_TIMERSLACK)) { prctl(PR_SET_TIMERSLACK, kTimerSlackNs); }
+    explicit TimerSlack(unsigned long slack_ns) : saved_ns_(prctl(PR_GET_TIMERSLACK)) {
+        prctl(PR_SET_TIMERSLACK, slack_ns);
+    }
     ~TimerSlack() { prctl(PR_SET_TIMERSLACK, static_cast<unsigned long>(saved_ns_)); }
     TimerSlack(const TimerSlack&) = delete;
     TimerSlack& operator=(const TimerSlack&) = delete;
@@ -66,6 +77,17 @@ constexpr Setting kFixed[] = {
 void set_if_known(rd_kafka_conf_t* conf, const Setting& setting) {
     char error[kErrorBytes] = {};
     rd_kafka_conf_set(conf, setting.name, setting.value, error, sizeof error);
+}
+
+void make_patient(rd_kafka_conf_t* conf, const Properties& properties) {
+    // Whatever a user wants a fetch to bring together: it would be waited for so long.
+    set_property(conf, "fetch.min.bytes", "1");
+    const auto is_wait = [](const auto& property) { return property.first == kWaitProperty; };
+    if (std::any_of(properties.begin(), properties.end(), is_wait)) return;
+    // What is asked behind a fetch must not be given up before it is answered.
+    const int64_t patience_ms = number_in_force(conf, "socket.timeout.ms") / 2;
+    const std::string wait_ms = std::to_string(std::min(kPatientWaitMs, patience_ms));
+    set_property(conf, kWaitProperty, wait_ms.c_str());
 }
 
 void store_log(const rd_kafka_t* client, int level, const char* facility, const char* text) {
@@ -133,20 +155,31 @@ Owned<rd_kafka_t> make_client(rd_kafka_type_t type, Owned<rd_kafka_conf_t> conf)
     return client;
 }
 
-Owned<rd_kafka_t> make_consumer(const Properties& properties, LogRing& log) {
+Owned<rd_kafka_t> make_consumer(const Properties& properties, LogRing& log, Gait gait) {
+    const bool patient = gait == Gait::kPatient;
     Owned<rd_kafka_conf_t> conf(rd_kafka_conf_new());
     for (const auto& [name, value] : kDefaults) set_property(conf.get(), name, value);
     set_if_known(conf.get(), kQueuePause);
     for (const auto& [name, value] : properties)
         set_property(conf.get(), name.c_str(), value.c_str());
     for (const auto& [name, value] : kFixed) set_property(conf.get(), name, value);
+    if (patient) make_patient(conf.get(), properties);
     rd_kafka_conf_set_opaque(conf.get(), &log);
     rd_kafka_conf_set_log_cb(conf.get(), store_log);
     rd_kafka_conf_set_events(conf.get(), RD_KAFKA_EVENT_ERROR);
-    const TimerSlack slack;
+    const TimerSlack slack(patient ? kPatientSlackNs : kTimerSlackNs);
     Owned<rd_kafka_t> client = make_client(RD_KAFKA_CONSUMER, std::move(conf));
     rd_kafka_poll_set_consumer(client.get());
     return client;
+}
+
+int64_t number_in_force(const rd_kafka_conf_t* conf, const char* property) {
+    char text[32] = {};
+    size_t size = sizeof text;
+    int64_t value = INT64_MAX;
+    if (rd_kafka_conf_get(conf, property, text, &size) == RD_KAFKA_CONF_OK)
+        std::from_chars(text, text + sizeof text, value);
+    return value;
 }
 
 }  // namespace anomaly::kafka

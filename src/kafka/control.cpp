@@ -20,7 +20,12 @@ Owned<rd_kafka_topic_partition_list_t> list_of_one(const std::string& topic, int
 
 Control::Control(rd_kafka_t* client, std::string topic, const EventFd& fd, const EventFd& fetched,
                  int refresh_ms)
-    : client_(client), topic_(std::move(topic)), fd_(fd), fetched_(fetched), refresh_(refresh_ms) {
+    : client_(client),
+      topic_(std::move(topic)),
+      fd_(fd),
+      fetched_(fetched),
+      refresh_(refresh_ms),
+      fetch_wait_ms_(number_in_force(rd_kafka_conf(client), "fetch.wait.max.ms")) {
     const SignalBlock block;
     thread_ = std::thread(&Control::run, this);
 }
@@ -163,8 +168,21 @@ void Control::answered(Answer answer, const std::string& text) {
     if (answer == Answer::kGiven && std::exchange(missing_, false)) tell(ReplyKind::kFound, {});
 }
 
+// A broker answers one question of a connection after another: this one perhaps only when a fetch
+// has waited there for as long as it may. Asked in steps, since the thread may have to end.
+template <class Ask>
+auto Control::ask_behind_fetch(const Ask& ask) {
+    auto answer = ask();
+    for (int64_t left_ms = fetch_wait_ms_; left_ms >= kAskMs / 2; left_ms -= kAskMs) {
+        if (answer.answer != Answer::kUnreachable || stopping()) break;
+        answer = ask();
+    }
+    return answer;
+}
+
 bool Control::ask_topic() {
-    const Partitions partitions = ask_partitions(client_, topic_, kAskMs);
+    const Partitions partitions =
+        ask_behind_fetch([this] { return ask_partitions(client_, topic_, kAskMs); });
     answered(partitions.answer, partitions.text);
     if (partitions.answer != Answer::kGiven) return false;
     if (discovering_ && !begin_all(partitions.numbers)) return false;
@@ -225,7 +243,8 @@ bool Control::restart_all() {
 
 bool Control::ends_of(int32_t partition, Ends& out) {
     if (stopping()) return false;
-    const EndsAnswer answer = ask_ends(client_, topic_, partition, kAskMs);
+    const EndsAnswer answer =
+        ask_behind_fetch([&] { return ask_ends(client_, topic_, partition, kAskMs); });
     if (answer.answer == Answer::kUnreachable) answered(answer.answer, answer.text);
     out = answer.ends;
     return answer.answer == Answer::kGiven;

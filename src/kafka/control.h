@@ -80,6 +80,8 @@ class Control {
     bool ask_topic();
     bool begin_all(const std::vector<int32_t>& partitions);
     bool restart_all();
+    template <class Ask>
+    auto ask_behind_fetch(const Ask& ask);
     bool ends_of(int32_t partition, Ends& out);
     Reply decide(const Start& begin, const std::string& remade, const Ends& ends) const;
     void start_reading(std::vector<Reply>& started);
@@ -95,6 +97,7 @@ class Control {
     const EventFd& fd_;
     const EventFd& fetched_;
     const std::chrono::milliseconds refresh_;
+    const int64_t fetch_wait_ms_;
 
     std::mutex mutex_;  // guards what follows, up to the blank line
     std::condition_variable wake_;

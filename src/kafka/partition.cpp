@@ -140,6 +140,7 @@ bool Partition::step_eof(int64_t offset) {
     const int64_t end = std::min(offset, limit_);
     progress_.next_offset = std::max(progress_.next_offset, end);
     at_end_ = eof_pending_ = true;
+    last_end_ = offset;
     return true;
 }
 

@@ -43,6 +43,8 @@ class Partition {
     bool take_eof();
     // Whether an end was confirmed and nothing has come since: only then a new one must be asked.
     bool rests_at_end() const;
+    // The end that the broker told last, -1: none yet.
+    int64_t last_end() const { return last_end_; }
 
     enum class Trouble : uint8_t { kNone, kOutOfRange, kMadeAgain };
     // Why reading stopped (see stop()), once.
@@ -73,6 +75,7 @@ class Partition {
     bool verify_ = false;
     bool at_end_ = false;
     bool eof_pending_ = false;
+    int64_t last_end_ = -1;
     Trouble trouble_ = Trouble::kNone;
     std::string trouble_text_;
     std::string last_error_;

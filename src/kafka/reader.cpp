@@ -1,64 +1,37 @@
 #include "kafka/reader.h"
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <utility>
 
-#include "kafka/client.h"
-#include "kafka/control.h"
 #include "kafka/event_fd.h"
-#include "kafka/intake.h"
+#include "kafka/link.h"
 #include "kafka/partition.h"
 #include "kafka/trouble.h"
 
 namespace anomaly::kafka {
-namespace {
 
-constexpr char kRefreshProperty[] = "topic.metadata.refresh.interval.ms";
-
-// How often partitions that were added are looked for: as often as the client looks.
-int refresh_ms(const Properties& properties) {
-    int ms = 30000;
-    for (const auto& [name, value] : properties)
-        if (name == kRefreshProperty)
-            std::from_chars(value.data(), value.data() + value.size(), ms);
-    return std::max(ms, 100);
-}
-
-int64_t number_in_force(rd_kafka_t* client, const char* property) {
-    char text[32] = {};
-    size_t size = sizeof text;
-    int64_t value = INT64_MAX;
-    if (rd_kafka_conf_get(rd_kafka_conf(client), property, text, &size) == RD_KAFKA_CONF_OK)
-        std::from_chars(text, text + sizeof text, value);
-    return value;
-}
-
-QueueLimits queue_limits(rd_kafka_t* client) {
-    return {number_in_force(client, "queued.min.messages"),
-            number_in_force(client, "queued.max.messages.kbytes") * 1024};
-}
-
-}  // namespace
-
-// Declared in the order that matters at the end: our threads stop first, then the partitions let
-// their queues go, then the client ends and with it all that writes to the fds.
+// Declared in the order that matters at the end: the partitions let their queues go before the link
+// ends that they are from.
 struct Reader::Impl {
-    Impl(std::string topic_name, const Properties& properties, bool wants_headers)
+    Impl(std::string topic_name, const Properties& reader_properties, bool wants_headers)
         : topic(std::move(topic_name)),
+          properties(reader_properties),
           with_headers(wants_headers),
-          client(make_consumer(properties, log)),
-          queue(rd_kafka_queue_get_consumer(client.get())),
-          full(queue_limits(client.get())),
-          control(client.get(), topic, fd, fetched, refresh_ms(properties)),
-          intake(fetched, control) {
-        rd_kafka_queue_io_event_enable(queue.get(), fd.get(), &EventFd::kOne, sizeof EventFd::kOne);
-    }
+          link(make_link(Gait::kQuick)) {}
 
+    std::unique_ptr<Link> make_link(Gait gait) {
+        return std::make_unique<Link>(topic, properties, gait, log, fd);
+    }
+    void set_gait(Gait gait);
+    void prepare_change();
+    bool is_prepared() const;
+    void change_link();
+    void take_over(Reply& reply);
     void take_replies();
     void take_reply(Reply& reply);
     void take_started(Reply& reply);
+    void start(Partition& partition, bool is_found, Reply& reply);
     void take_client_events();
     void take_troubles();
     void broker_down(std::string text);
@@ -68,21 +41,19 @@ struct Reader::Impl {
     const Partition* find(int32_t partition) const;
 
     const std::string topic;
+    const Properties properties;
     const bool with_headers;
     EventFd fd;
-    EventFd fetched;  // fired by the client, for the intake
     LogRing log;
-    Owned<rd_kafka_t> client;
-    Owned<rd_kafka_queue_t> queue;  // what is no partition's own
-    const QueueLimits full;
+    std::unique_ptr<Link> link;
+    std::unique_ptr<Link> next;  // takes over as soon as it knows where to read on
     std::map<int32_t, Partition> partitions;
+    int64_t otherwise = kBeginning;     // where partitions begin that a next link finds
     std::map<int32_t, int64_t> limits;  // also of partitions that are not there yet
     std::vector<Event> pending;
     Trouble trouble;
     bool down_told = false;
     ReaderStats totals;
-    Control control;
-    Intake intake;
 };
 
 Partition* Reader::Impl::find(int32_t partition) {
@@ -105,7 +76,7 @@ void Reader::Impl::broker_down(std::string text) {
 
 void Reader::Impl::restart(Partition& partition, std::string remade) {
     const int64_t request = partition.request_restart();
-    control.restart(partition.progress(), std::move(remade), request);
+    link->control.restart(partition.progress(), std::move(remade), request);
 }
 
 void Reader::Impl::restart_all() {
@@ -114,7 +85,7 @@ void Reader::Impl::restart_all() {
 
 void Reader::Impl::take_replies() {
     std::vector<Reply> replies;
-    control.take(replies);
+    link->control.take(replies);
     for (Reply& reply : replies) take_reply(reply);
 }
 
@@ -147,9 +118,14 @@ void Reader::Impl::take_started(Reply& reply) {
     const int32_t number = reply.begin.partition;
     const auto [at, inserted] = partitions.try_emplace(number, reply.begin);
     if (!at->second.is_awaited(reply.request)) return;
-    if (inserted) {
+    start(at->second, inserted, reply);
+}
+
+void Reader::Impl::start(Partition& partition, bool is_found, Reply& reply) {
+    const int32_t number = reply.begin.partition;
+    if (is_found) {
         const auto limit = limits.find(number);
-        if (limit != limits.end()) at->second.set_limit(limit->second);
+        if (limit != limits.end()) partition.set_limit(limit->second);
         const auto kind = reply.is_new ? EventKind::kPartitionAdded : EventKind::kAssigned;
         const int64_t first = reply.lost ? reply.lost_from : reply.begin.next_offset;
         pending.push_back({.kind = kind, .partition = number, .offset = first});
@@ -161,16 +137,14 @@ void Reader::Impl::take_started(Reply& reply) {
                            .to_offset = reply.lost_to,
                            .resume_offset = reply.begin.next_offset,
                            .text = std::move(reply.text)});
-    auto tap =
-        std::make_shared<Tap>(number, std::move(reply.queue), full, with_headers, fd, fetched);
-    at->second.start(reply.begin, reply.verify, tap);
-    intake.add(std::move(tap));
+    auto tap = std::make_shared<Tap>(number, std::move(reply.queue), link->full, with_headers, fd,
+                                     link->fetched);
+    partition.start(reply.begin, reply.verify, tap);
+    link->intake.add(std::move(tap));
 }
 
 void Reader::Impl::take_client_events() {
-    while (true) {
-        const Owned<rd_kafka_event_t> event(rd_kafka_queue_poll(queue.get(), 0));
-        if (!event) break;
+    while (const Owned<rd_kafka_event_t> event = link->next_event()) {
         if (rd_kafka_event_type(event.get()) != RD_KAFKA_EVENT_ERROR) continue;
         const bool all_down =
             rd_kafka_event_error(event.get()) == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
@@ -180,7 +154,7 @@ void Reader::Impl::take_client_events() {
         }
         if (all_down) broker_down(trouble.text());
         // One broker of several, perhaps: whether any answers is for the probe to say.
-        control.probe(all_down);
+        link->control.probe(all_down);
     }
 }
 
@@ -207,6 +181,61 @@ void Reader::Impl::take_troubles() {
     }
 }
 
+// ---- another gait ----
+
+void Reader::Impl::set_gait(Gait gait) {
+    if (gait == link->gait) {
+        next.reset();
+    } else if (!next && !partitions.empty()) {
+        next = make_link(gait);
+        std::vector<Start> starts;
+        for (const auto& [number, partition] : partitions) starts.push_back(partition.progress());
+        next->control.discover(std::move(starts), otherwise);
+    }
+}
+
+// It goes unnoticed how the next link gets to its broker: the present one says how that is.
+void Reader::Impl::prepare_change() {
+    if (!next) return;
+    std::vector<Reply> replies;
+    next->control.take(replies);
+    for (Reply& reply : replies) {
+        if (reply.kind == ReplyKind::kUp) next->drop_events();
+        if (reply.kind == ReplyKind::kStarted) next->started.push_back(std::move(reply));
+    }
+    if (is_prepared()) change_link();
+}
+
+bool Reader::Impl::is_prepared() const {
+    return std::all_of(partitions.begin(), partitions.end(), [&](const auto& known) {
+        return std::any_of(next->started.begin(), next->started.end(), [&](const Reply& reply) {
+            return reply.begin.partition == known.first;
+        });
+    });
+}
+
+void Reader::Impl::change_link() {
+    const std::unique_ptr<Link> old = std::exchange(link, std::move(next));
+    down_told = false;
+    trouble.clear();
+    pending.push_back({.kind = EventKind::kBrokerUp});
+    for (Reply& reply : std::exchange(link->started, {})) take_over(reply);
+}
+
+// What was handed out since the link was asked for comes out of its queue once more, and is not
+// handed out again. What was lost since, only a new question tells.
+void Reader::Impl::take_over(Reply& reply) {
+    const auto [at, inserted] = partitions.try_emplace(reply.begin.partition, reply.begin);
+    const Start progress = at->second.progress();
+    const int64_t asked = reply.lost ? reply.lost_from : reply.begin.next_offset;
+    if (progress.next_offset != asked) {
+        if (reply.lost || progress.next_offset < asked) return restart(at->second, {});
+        reply.begin = progress;
+    }
+    reply.is_new = inserted;
+    start(at->second, inserted, reply);
+}
+
 Reader::Reader(std::string topic, const Properties& properties, bool with_headers)
     : impl_(std::make_unique<Impl>(std::move(topic), properties, with_headers)) {}
 
@@ -217,11 +246,18 @@ int Reader::fd() const {
 }
 
 void Reader::assign(std::vector<Start> starts, int64_t otherwise) {
-    impl_->control.discover(std::move(starts), otherwise);
+    // What appears later holds nothing from before its time.
+    impl_->otherwise = otherwise == kUnread ? kUnread : kBeginning;
+    impl_->link->control.discover(std::move(starts), otherwise);
+}
+
+void Reader::set_gait(Gait gait) {
+    impl_->set_gait(gait);
 }
 
 void Reader::events(std::vector<Event>& out) {
     impl_->fd.clear();
+    impl_->prepare_change();
     impl_->take_replies();
     impl_->take_client_events();
     impl_->take_troubles();
@@ -280,7 +316,7 @@ void Reader::request_eof(int32_t partition) {
     rd_kafka_topic_partition_list_add(list.get(), impl_->topic.c_str(), partition)->offset =
         found->progress().next_offset;
     const Owned<rd_kafka_error_t> error(
-        rd_kafka_seek_partitions(impl_->client.get(), list.get(), 0));
+        rd_kafka_seek_partitions(impl_->link->client.get(), list.get(), 0));
 }
 
 void Reader::mirror(const std::vector<Start>& positions) const {
@@ -291,7 +327,7 @@ void Reader::mirror(const std::vector<Start>& positions) const {
         rd_kafka_topic_partition_list_add(list.get(), impl_->topic.c_str(), at.partition)->offset =
             at.next_offset;
     }
-    if (list->cnt > 0) rd_kafka_commit(impl_->client.get(), list.get(), 1);
+    if (list->cnt > 0) rd_kafka_commit(impl_->link->client.get(), list.get(), 1);
 }
 
 int64_t Reader::queued(int32_t partition) const {
@@ -308,8 +344,10 @@ ReaderStats Reader::stats() const {
         waiting += partition.queued();
         int64_t low = 0;
         int64_t high = -1;
-        rd_kafka_get_watermark_offsets(impl_->client.get(), impl_->topic.c_str(), number, &low,
-                                       &high);
+        rd_kafka_get_watermark_offsets(impl_->link->client.get(), impl_->topic.c_str(), number,
+                                       &low, &high);
+        // A client that has just taken over has not been told yet.
+        if (high < 0) high = partition.last_end();
         if (high < 0) known = false;
         out.lag += std::max<int64_t>(0, high - partition.progress().next_offset);
     }

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "core/data/message.h"
+#include "kafka/client.h"
 #include "kafka/types.h"
 
 namespace anomaly::kafka {
@@ -61,6 +62,9 @@ class Reader {
     // Once. Finds the partitions, then begins; partitions that `starts` does not name begin at
     // `otherwise` (an offset, kBeginning, kEnd or kUnread).
     void assign(std::vector<Start> starts, int64_t otherwise);
+
+    // How to wait from now on, after a moment in which all goes on as it did. Begins quick.
+    void set_gait(Gait gait);
 
     // Appends what has happened since the last call. A kEof comes out after the messages before
     // it were pulled, and not at all when a later message was pulled meanwhile.

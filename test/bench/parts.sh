@@ -194,15 +194,15 @@ worker_ns() {
     done | awk '{ sum += $1 } END { printf "%.0f", sum }'
 }
 
-# P9: ten streams in which nothing happens.
+# P9: ten streams in which nothing happens, as soon as they are taken to be silent.
 part_idle() {
-    local n before pause=20
+    local n before silence=45 pause=60
     for ((n = 1; n <= 10; n++)); do
         broker topic "$work_dir/broker" "idle$n" 1
         make_stream "idle${n}_in" "idle$n"
         make_and_wait "idle$n" "idle${n}_in"
     done
-    sleep 2
+    sleep "$silence"
     before=$(worker_ns)
     sleep "$pause"
     result P9 "CPU of all workers with 10 silent streams" \

@@ -24,7 +24,7 @@ using anomaly::testing::kSecond;
 
 constexpr int64_t kStart = 700000000 * kSecond;
 
-int64_t clock_us() {
+int64_t real_clock_us() {
     auto since = std::chrono::system_clock::now().time_since_epoch();
     return std::chrono::duration_cast<std::chrono::microseconds>(since).count() + kWindowOriginUs;
 }
@@ -114,6 +114,8 @@ class IngestTest : public ::testing::Test {
                         .ok());
         return handle;
     }
+    // What the worker sees as now.
+    int64_t clock_us() const { return real_clock_us() + passed_us; }
     // One turn of the worker: polls, folds, commits when nothing waits; then waits as it would.
     PollResult turn(Ingest* ingest, const std::vector<Stored*>& stored) {
         PollResult result = {};
@@ -150,6 +152,7 @@ class IngestTest : public ::testing::Test {
     kafka::Owned<rd_kafka_t> producer;
     std::vector<std::string> names, values;
     CpuStream stream;
+    int64_t passed_us = 0;  // in which nothing happened
 };
 
 TEST_F(IngestTest, ReadsCommitsStopsAndGoesOn) {
@@ -183,7 +186,28 @@ TEST_F(IngestTest, TheLastWindowOfASilentTopicClosesByItself) {
     EXPECT_GE(stored.watermark, end);
     EXPECT_LT(stored.watermark, end + 10 * kSecond);
     PollResult result = turn(ingest.get(), {&stored});
-    EXPECT_EQ(result.deadline_us, INT64_MAX);  // nothing is left for time to change
+    EXPECT_LT(result.deadline_us, INT64_MAX);  // then it becomes patient
+}
+
+TEST_F(IngestTest, ATopicThatHasFallenSilentIsReadOnAtOnce) {
+    Stored stored;
+    stream.spec.watermark_delay_us = 0;
+    int64_t end = window_start(kStart, 30 * kSecond, 0) + 30 * kSecond;
+    send(0, cpu_message("doc", 7, end - kSecond));
+    Handle ingest = open(stored);
+    for (int round = 1; round <= 2; round++) {
+        run_until(ingest.get(), stored, [&](const PollResult&) { return stored.closed == round; });
+        passed_us += 11 * kSecond;
+        // Nothing is left for time to change.
+        run_until(ingest.get(), stored,
+                  [](const PollResult& r) { return r.deadline_us == INT64_MAX; });
+        send(1, cpu_message("doc", 7, end + round * 60 * kSecond - kSecond));
+        run_until(ingest.get(), stored, [&](const PollResult&) {
+            return ingest_stats(ingest.get()).message_count == round + 1;
+        });
+    }
+    run_until(ingest.get(), stored, [&](const PollResult&) { return stored.closed == 3; });
+    EXPECT_EQ(stored.averages.size(), 3U);
 }
 
 TEST_F(IngestTest, TwoReadersMeetAndJoin) {

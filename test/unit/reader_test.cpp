@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <iostream>
@@ -265,6 +266,69 @@ TEST(Reader, SaysThatTheBrokerIsGoneAndGoesOnWhenItIsBack) {
     ASSERT_TRUE(drive.until([&] { return drive.ends[0] == 20 && drive.ends[1] == 20; }));
     for (int p = 0; p < 2; p++) EXPECT_EQ(drive.offsets[p], numbers(0, 20));
     EXPECT_FALSE(drive.has(EventKind::kLostRange));
+}
+
+// The mock cluster lets a fetch wait for its whole time although something has come.
+Properties with_short_wait(Properties properties) {
+    properties.emplace_back("fetch.wait.max.ms", "50");
+    return properties;
+}
+
+size_t count_of(const Drive& drive, EventKind kind) {
+    return static_cast<size_t>(
+        std::count_if(drive.events.begin(), drive.events.end(),
+                      [kind](const Event& event) { return event.kind == kind; }));
+}
+
+TEST(Reader, ChangesItsGaitWithoutLosingOrDoubling) {
+    MockCluster cluster;
+    cluster.create(kTopic, 4);
+    Reader reader(kTopic, with_short_wait(cluster.properties()));
+    reader.assign({}, kBeginning);
+    Drive drive(reader);
+    ASSERT_TRUE(drive.until_ends(4));
+    int produced = 0;
+    for (size_t change = 1; change <= 6; change++) {
+        const auto is_changed = [&] { return count_of(drive, EventKind::kBrokerUp) > change; };
+        reader.set_gait(change % 2 == 1 ? Gait::kPatient : Gait::kQuick);
+        // Some come before the change and some after it, and some partitions get none.
+        while (!is_changed()) {
+            for (int p = 0; p < 2; p++) cluster.produce(kTopic, p, 20, "v");
+            produced += 20;
+            const auto is_read = [&] {
+                return static_cast<int>(drive.message_count()) == 2 * produced;
+            };
+            ASSERT_TRUE(drive.until([&] { return is_changed() || is_read(); }));
+        }
+    }
+    ASSERT_TRUE(
+        drive.until([&] { return static_cast<int>(drive.message_count()) >= 2 * produced; }));
+    for (int p = 0; p < 2; p++) EXPECT_EQ(drive.offsets[p], numbers(0, produced));
+    EXPECT_EQ(reader.stats().lag, 0);
+    EXPECT_EQ(count_of(drive, EventKind::kAssigned), 4U);
+    EXPECT_FALSE(drive.has(EventKind::kBrokerDown));
+    EXPECT_FALSE(drive.has(EventKind::kLostRange));
+}
+
+TEST(Reader, SaysThatTheBrokerIsGoneWhateverItsGait) {
+    MockCluster cluster;
+    cluster.create(kTopic, 1);
+    Reader reader(kTopic, with_short_wait(cluster.properties()));
+    reader.assign({}, kBeginning);
+    Drive drive(reader);
+    ASSERT_TRUE(drive.until_ends(1));
+    reader.set_gait(Gait::kPatient);
+    ASSERT_TRUE(drive.until([&] { return count_of(drive, EventKind::kBrokerUp) == 2; }));
+    cluster.down();
+    ASSERT_TRUE(drive.until([&] { return drive.has(EventKind::kBrokerDown); }));
+    // The client that is to take over finds no broker either, and says nothing of its own.
+    reader.set_gait(Gait::kQuick);
+    cluster.up();
+    ASSERT_TRUE(drive.until([&] { return count_of(drive, EventKind::kBrokerUp) > 2; }));
+    cluster.produce(kTopic, 0, 10, "v");
+    ASSERT_TRUE(drive.until([&] { return drive.message_count() == 10; }));
+    EXPECT_EQ(count_of(drive, EventKind::kBrokerDown), 1U);
+    EXPECT_EQ(drive.offsets[0], numbers(0, 10));
 }
 
 TEST(Reader, FollowsAPartitionToAnotherLeader) {

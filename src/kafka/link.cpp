@@ -1,0 +1,43 @@
+#include "kafka/link.h"
+
+#include <algorithm>
+
+namespace anomaly::kafka {
+namespace {
+
+constexpr char kRefreshProperty[] = "topic.metadata.refresh.interval.ms";
+
+// How often partitions that were added are looked for: as often as the client looks.
+int refresh_ms(const rd_kafka_conf_t* conf) {
+    return static_cast<int>(
+        std::clamp<int64_t>(number_in_force(conf, kRefreshProperty), 100, INT32_MAX));
+}
+
+QueueLimits queue_limits(const rd_kafka_conf_t* conf) {
+    return {number_in_force(conf, "queued.min.messages"),
+            number_in_force(conf, "queued.max.messages.kbytes") * 1024};
+}
+
+}  // namespace
+
+Link::Link(const std::string& topic, const Properties& properties, Gait with_gait, LogRing& log,
+           const EventFd& fd)
+    : gait(with_gait),
+      client(make_consumer(properties, log, with_gait)),
+      queue(rd_kafka_queue_get_consumer(client.get())),
+      full(queue_limits(rd_kafka_conf(client.get()))),
+      control(client.get(), topic, fd, fetched, refresh_ms(rd_kafka_conf(client.get()))),
+      intake(fetched, control) {
+    rd_kafka_queue_io_event_enable(queue.get(), fd.get(), &EventFd::kOne, sizeof EventFd::kOne);
+}
+
+void Link::drop_events() const {
+    while (next_event()) {
+    }
+}
+
+Owned<rd_kafka_event_t> Link::next_event() const {
+    return Owned<rd_kafka_event_t>(rd_kafka_queue_poll(queue.get(), 0));
+}
+
+}  // namespace anomaly::kafka
