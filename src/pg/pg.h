@@ -76,6 +76,7 @@ extern "C" {
 #include "parser/analyze.h"
 #include "parser/parse_agg.h"
 #include "parser/parse_func.h"
+#include "parser/parse_type.h"
 #include "parser/parser.h"
 #include "parser/parsetree.h"
 #include "pgstat.h"

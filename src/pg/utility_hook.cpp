@@ -2,6 +2,7 @@
 #include "pg/utility_hook.h"
 
 #include "pg/ddl/continuous_ddl.h"
+#include "pg/ddl/definition_names.h"
 #include "pg/ddl/stream_ddl.h"
 #include "pg/process/worker_session.h"
 #include "pg/rule/rule_dependency.h"
@@ -88,7 +89,9 @@ void run(const Call& call) {
     StreamStatement stream = {};
     const bool renames = begin_rule_rename(statement, &rename);
     const bool alters_stream = begin_stream_statement(statement, &stream);
+    const List* definitions = definitions_renamed_by(statement);
     pass_on(call);
+    store_renamed_definitions(definitions);
     if (renames) end_rule_rename(rename);
     if (alters_stream) end_stream_statement(&stream);
 }

@@ -2,6 +2,7 @@
 
 #include "pg/ddl/continuous_create.h"
 #include "pg/ddl/continuous_ddl.h"
+#include "pg/server/catalog.h"
 
 namespace anomaly::pg {
 
@@ -211,6 +212,29 @@ void check_rename(const RenameStmt* rename) {
     if (OidIsValid(relation)) refuse(relation, "rename the guard of", kOnlyWorkerWrites);
 }
 
+// ---- labels ----
+
+// Group keys and states have labels by name.
+void check_label(const AlterEnumStmt* alter) {
+    if (alter->oldVal == NULL) return;  // a label more
+    const Oid type =
+        LookupTypeNameOid(NULL, makeTypeNameFromNameList(const_cast<List*>(alter->typeName)), true);
+    if (!OidIsValid(type) || !catalog_is_there()) return;
+    const CatalogArgument arguments[] = {argument_oid(OIDOID, type),
+                                         argument_oid(OIDOID, get_array_type(type))};
+    const char* tables = catalog_select_text(
+        "SELECT pg_catalog.string_agg(c.relid::text, ', ' ORDER BY c.relid::text COLLATE \"C\") "
+        "FROM anomaly.continuous_table c WHERE EXISTS (SELECT FROM pg_catalog.pg_attribute a "
+        "WHERE a.attrelid IN (c.relid, c.stream) AND a.atttypid IN ($1, $2))",
+        arguments, lengthof(arguments));
+    if (tables == NULL) return;
+    ereport(ERROR,
+            (errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+             errmsg("cannot rename a value of type %s", format_type_be(type)),
+             errdetail("Continuous tables depend on it: %s. Their groups are known by it.", tables),
+             errhint("Add a value, or drop them and make them anew afterwards.")));
+}
+
 }  // namespace
 
 void check_continuous_alter(Node* statement) {
@@ -232,6 +256,9 @@ void check_continuous_alter(Node* statement) {
             break;
         case T_RenameStmt:
             check_rename(castNode(RenameStmt, statement));
+            break;
+        case T_AlterEnumStmt:
+            check_label(castNode(AlterEnumStmt, statement));
             break;
         default:
             break;

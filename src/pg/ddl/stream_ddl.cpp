@@ -1,10 +1,7 @@
 // Watches over the definitions of streams.
 #include "pg/ddl/stream_ddl.h"
 
-#include "pg/ddl/continuous_create.h"
-#include "pg/query/definition.h"
 #include "pg/server/catalog.h"
-#include "pg/server/pinned_settings.h"
 #include "pg/shared/wake.h"
 #include "pg/stream/options.h"
 #include "pg/stream/stream.h"
@@ -123,48 +120,6 @@ void check_column_rename(Oid stream, const RenameStmt* rename) {
                     quote_identifier(rename->subname), rename->subname));
 }
 
-// ---- renaming: stored definitions name the stream and its columns ----
-
-struct Renamed {
-    Oid table;
-    char* settings;
-    Query* query;
-};
-
-List* definitions_of(Oid stream) {
-    List* found = NIL;
-    if (!catalog_is_there()) return found;
-    CatalogArgument arguments[] = {argument_oid(REGCLASSOID, stream), argument_int8(0)};
-    for (;;) {
-        const int64 table = catalog_select_int(
-            "SELECT min(relid::oid::bigint) FROM anomaly.continuous_table "
-            "WHERE stream = $1 AND relid::oid::bigint > $2",
-            arguments, lengthof(arguments), 0);
-        if (table == 0) return found;
-        arguments[1] = argument_int8(table);
-        const CatalogArgument argument = argument_oid(REGCLASSOID, static_cast<Oid>(table));
-        Renamed* renamed = static_cast<Renamed*>(palloc0(sizeof(Renamed)));
-        renamed->table = static_cast<Oid>(table);
-        renamed->settings = catalog_select_text(
-            "SELECT settings::text FROM anomaly.continuous_table WHERE relid = $1", &argument, 1);
-        const char* text = catalog_select_text(
-            "SELECT definition FROM anomaly.continuous_table WHERE relid = $1", &argument, 1);
-        const int nest_level = apply_settings(renamed->settings);
-        renamed->query = parse_query(text);
-        AtEOXact_GUC(true, nest_level);
-        found = lappend(found, renamed);
-    }
-}
-
-void store_renamed(const Renamed* renamed) {
-    const int nest_level = apply_settings(renamed->settings);
-    const CatalogArgument arguments[] = {argument_oid(REGCLASSOID, renamed->table),
-                                         argument_text(qualified_text(renamed->query))};
-    AtEOXact_GUC(true, nest_level);
-    catalog_execute("UPDATE anomaly.continuous_table SET definition = $2 WHERE relid = $1",
-                    arguments, lengthof(arguments), SPI_OK_UPDATE);
-}
-
 // ---- the statements ----
 
 Oid stream_of(const RangeVar* name) {
@@ -213,11 +168,9 @@ bool begin_stream_statement(Node* node, StreamStatement* out) {
             out->stream = stream_of(castNode(RenameStmt, node)->relation);
             if (!OidIsValid(out->stream)) break;
             check_column_rename(out->stream, castNode(RenameStmt, node));
-            out->renamed = definitions_of(out->stream);
             break;
         case T_AlterObjectSchemaStmt:
             out->stream = stream_of(castNode(AlterObjectSchemaStmt, node)->relation);
-            if (OidIsValid(out->stream)) out->renamed = definitions_of(out->stream);
             break;
         case T_AlterForeignServerStmt:
             out->server = our_server(castNode(AlterForeignServerStmt, node)->servername);
@@ -244,10 +197,6 @@ void end_stream_statement(const StreamStatement* statement) {
     if (OidIsValid(stream) && is_stream(stream)) {
         // Whatever the parts of the definition say to one another is checked here.
         load_stream(stream, NULL);
-        ListCell* cell;
-        foreach (cell, statement->renamed) {
-            store_renamed(static_cast<const Renamed*>(lfirst(cell)));
-        }
         if (statement->made == NULL) wake_stream_at_commit(stream);
     }
     if (!OidIsValid(statement->server)) return;

@@ -10,7 +10,6 @@ struct StreamStatement {
     const RangeVar* made;  // a foreign table that may become a stream
     Oid stream;            // that is altered
     Oid server;            // that is altered, or whose user mapping is
-    List* renamed;         // continuous tables whose stored definition names it
 };
 
 // Before and after the statement is run. The first raises an error for what is refused; false: it
