@@ -34,9 +34,12 @@ bool Chunk::is_full() const {
     return messages.size() >= kChunkMessages || messages.bytes() >= kChunkBytes;
 }
 
+bool Chunk::is_oversized(const MessageBatch& messages) {
+    return messages.bytes_reserved() > 4 * kChunkBytes;
+}
+
 void Chunk::clear() {
-    // What one huge message took is not kept for all that follow.
-    if (messages.bytes() > 4 * kChunkBytes) messages = MessageBatch();
+    if (is_oversized(messages)) messages = MessageBatch();
     messages.clear();
     marks.clear();
 }

@@ -41,6 +41,8 @@ struct Chunk {
     bool is_empty() const { return messages.size() == 0 && marks.empty(); }
     bool is_full() const;
     void clear();
+    // What one huge message took is not kept for all that follow.
+    static bool is_oversized(const MessageBatch& messages);
 
     MessageBatch messages;
     std::vector<Mark> marks;

@@ -84,11 +84,24 @@ bool Partition::step(MessageBatch& batch, int32_t max_rows, int64_t max_bytes) {
     }
     const int32_t end =
         run_end(max_rows - batch.size(), max_bytes - static_cast<int64_t>(batch.bytes()));
-    batch.add_range(chunk_.messages, next_message_, end);
-    next_message_ = end;
     progress_.next_offset = chunk_.messages[end - 1].offset + 1;
     at_end_ = eof_pending_ = false;
+    hand_out(end, batch);
     return true;
+}
+
+// A batch is mostly one whole chunk, and then it needs no copy: they change their memory. One that
+// is made of several would get too much of it back.
+void Partition::hand_out(int32_t end, MessageBatch& batch) {
+    const bool is_whole =
+        next_message_ == 0 && end == chunk_.messages.size() && next_mark_ == chunk_.marks.size();
+    if (is_whole && batch.size() == 0 && !Chunk::is_oversized(batch)) {
+        std::swap(batch, chunk_.messages);
+        chunk_.messages.clear();
+        return;
+    }
+    batch.add_range(chunk_.messages, next_message_, end);
+    next_message_ = end;
 }
 
 // Of messages that follow the next one, each new and within all limits. One at least.

@@ -59,6 +59,7 @@ class Partition {
     bool next_chunk();
     bool step(MessageBatch& batch, int32_t max_rows, int64_t max_bytes);
     int32_t run_end(int32_t rows, int64_t bytes) const;
+    void hand_out(int32_t end, MessageBatch& batch);
     bool step_mark(const Chunk::Mark& mark);
     bool step_eof(int64_t offset);
     // Of the next message: to be handed out, was handed out before, or another in its place.

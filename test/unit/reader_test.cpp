@@ -64,6 +64,7 @@ class Drive {
     std::map<int32_t, std::vector<int64_t>> offsets;
     std::set<int32_t> not_pulled;
     std::set<int32_t> assigned;
+    int32_t max_rows = 100;
 
   private:
     // What there was when the time was up.
@@ -90,8 +91,8 @@ class Drive {
         }
     }
     int32_t pull(int32_t partition) {
-        MessageBatch batch;
-        const int32_t count = reader.pull(partition, batch, 100, 1 << 20);
+        batch.clear();
+        const int32_t count = reader.pull(partition, batch, max_rows, 16 << 20);
         batch.finish();
         for (int32_t i = 0; i < batch.size(); i++) {
             values[partition].emplace_back(batch.value(i));
@@ -112,6 +113,8 @@ class Drive {
             events.push_back(std::move(event));
         }
     }
+
+    MessageBatch batch;  // one for all, as its user has it
 };
 
 std::vector<int64_t> numbers(int64_t from, int64_t to) {
@@ -137,6 +140,24 @@ TEST(Reader, ReadsAllOfFourPartitionsToTheirEnds) {
     EXPECT_TRUE(drive.has(EventKind::kBrokerUp));
     EXPECT_EQ(reader.stats().message_count, 2000);
     EXPECT_EQ(reader.stats().lag, 0);
+}
+
+// What is handed over without a copy, and what is copied.
+TEST(Reader, HandsOutWholeChunksPartsOfThemAndSeveral) {
+    constexpr int kCount = 40000;
+    MockCluster cluster;
+    cluster.create(kTopic, 1);
+    cluster.produce(kTopic, 0, kCount, "value number ");
+    for (const int32_t max_rows : {3000, 8192, 20000}) {
+        Reader reader(kTopic, cluster.properties());
+        reader.assign({}, kBeginning);
+        Drive drive(reader);
+        drive.max_rows = max_rows;
+        ASSERT_TRUE(drive.until_ends(1));
+        ASSERT_EQ(drive.offsets[0], numbers(0, kCount));
+        for (size_t i = 0; i < kCount; i++)
+            ASSERT_EQ(drive.values[0][i], "value number " + std::to_string(i));
+    }
 }
 
 TEST(Reader, BeginsWhereItIsTold) {

@@ -38,6 +38,7 @@ class MessageBatch {
 
     int32_t size() const { return static_cast<int32_t>(messages_.size()); }
     size_t bytes() const { return used_; }
+    size_t bytes_reserved() const { return buffer_.size(); }
     const Message& operator[](int32_t i) const { return messages_[static_cast<size_t>(i)]; }
     // Valid until clear(). At least kPadding readable bytes follow each value after finish().
     std::string_view value(int32_t i) const;
