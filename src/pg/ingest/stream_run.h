@@ -33,6 +33,8 @@ struct RunTable {
     int lock_waits;       // how often in a row a lock could not be had, 0: it is not waiting
     AwaitedLock awaited;  // the last such lock
     TimestampTz waits_since;
+    int recent_waits;  // how often it was left behind lately, waited_at the last time
+    TimestampTz waited_at;
     TableProgress progress;  // as committed; only read when a reader is opened
     bool close_requested;    // anomaly.close_windows was asked for
     bool has_replays;        // anomaly.replay_dead_letters was asked for

@@ -15,10 +15,19 @@ namespace {
 // Who holds it for a moment only is waited for in any case.
 constexpr int kLeastLimitMs = 10;
 
+// For a table that has been left behind lately there is half the patience of the last time: who
+// locks it again and again does not hold up the others each time.
+constexpr int64 kLatelyUs = 60 * USECS_PER_SEC;
+
+int recent_waits(const RunTable* table) {
+    return now_us() - table->waited_at > kLatelyUs ? 0 : table->recent_waits;
+}
+
 int limit_ms(const RunTable* table, const LockPatience& patience) {
     if (patience.limit_ms == 0) return 0;
-    const int left = table->lock_waits > 0 ? 0 : patience.left_ms;
-    return Max(left, Min(kLeastLimitMs, patience.limit_ms));
+    constexpr int kMostHalvings = 10;
+    const int left = patience.left_ms >> Min(recent_waits(table), kMostHalvings);
+    return Max(table->lock_waits > 0 ? 0 : left, Min(kLeastLimitMs, patience.limit_ms));
 }
 
 void use_up(LockPatience* patience, int64 elapsed_us) {
@@ -48,7 +57,11 @@ void await(RunTable* table, const AwaitedLock& lock) {
     table->awaited = lock;
     table->lock_waits++;
     table->retry_at_us = now_us() + Min(kFirstRetryUs << shift, kLastRetryUs);
-    if (is_new) table->waits_since = GetCurrentTimestamp();
+    if (is_new) {
+        table->waits_since = GetCurrentTimestamp();
+        table->recent_waits = recent_waits(table) + 1;
+        table->waited_at = table->waits_since;
+    }
     publish_lock_wait({table->relid, table->waits_since, holders});
     if (is_new) log_wait(table, holders);
 }
