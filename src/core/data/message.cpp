@@ -30,7 +30,7 @@ void MessageBatch::add(int32_t partition, int64_t offset, int64_t timestamp_ms, 
     message.offset = offset;
     message.timestamp_ms = timestamp_ms;
     message.value_at = append(value, static_cast<size_t>(std::max(value_size, 0)));
-    message.key_at = append(key, static_cast<size_t>(std::max(key_size, 0)));
+    append(key, static_cast<size_t>(std::max(key_size, 0)));
     messages_.push_back(message);
 }
 
@@ -44,15 +44,12 @@ void MessageBatch::add_range(const MessageBatch& other, int32_t first, int32_t e
     messages_.insert(messages_.end(), other.messages_.begin() + first,
                      other.messages_.begin() + end);
     for (size_t i = count; i < messages_.size(); i++) {
-        Message& message = messages_[i];
-        message.value_at += at - from;
-        message.key_at += at - from;
-        message.headers_at += at - from;
+        messages_[i].value_at += at - from;
     }
 }
 
 void MessageBatch::set_headers(std::string_view json) {
-    messages_.back().headers_at = append(json.data(), json.size());
+    append(json.data(), json.size());
     messages_.back().headers_size = static_cast<int32_t>(json.size());
 }
 
@@ -69,13 +66,13 @@ std::string_view MessageBatch::value(int32_t i) const {
 
 std::string_view MessageBatch::headers(int32_t i) const {
     const Message& message = (*this)[i];
-    return {buffer_.data() + message.headers_at, static_cast<size_t>(message.headers_size)};
+    return {buffer_.data() + message.headers_at(), static_cast<size_t>(message.headers_size)};
 }
 
 std::string_view MessageBatch::key(int32_t i) const {
     const Message& message = (*this)[i];
     if (message.key_size < 0) return {};
-    return {buffer_.data() + message.key_at, static_cast<size_t>(message.key_size)};
+    return {buffer_.data() + message.key_at(), static_cast<size_t>(message.key_size)};
 }
 
 }  // namespace anomaly

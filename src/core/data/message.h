@@ -10,14 +10,19 @@ namespace anomaly {
 
 struct Message {
     int32_t partition;
-    int32_t value_size;  // -1: null value (a tombstone)
-    int32_t key_size;    // -1: null key
+    int32_t value_size;    // -1: null value (a tombstone)
+    int32_t key_size;      // -1: null key
+    int32_t headers_size;  // 0: not asked for
     int64_t offset;
     int64_t timestamp_ms;  // Kafka's own, since 1970; -1: none
-    size_t value_at;       // place in the batch's buffer
-    size_t key_at;
-    size_t headers_at;
-    int32_t headers_size;  // 0: not asked for
+    size_t value_at;       // place in the batch's buffer; the key follows, then the headers
+
+    size_t key_at() const {
+        return value_at + static_cast<size_t>(value_size < 0 ? 0 : value_size);
+    }
+    size_t headers_at() const {
+        return key_at() + static_cast<size_t>(key_size < 0 ? 0 : key_size);
+    }
 };
 
 class MessageBatch {
