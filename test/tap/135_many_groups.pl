@@ -98,9 +98,10 @@ for (1 .. 600)
     usleep(100_000);
 }
 cmp_ok($left, '<', $open / 2, 'which gives most of its memory back');
-is($node->safe_psql('postgres', 'SELECT count(*), count(DISTINCT hostname), count(DISTINCT cpu),'
-      . ' count(DISTINCT window_start), sum(usage_max) FROM cpu_agg'),
-    join('|', $groups + 1, $hosts, $cpus + 1, 1, 50 * $groups + 1), 'each series has its row');
+# Its key tells them apart.
+is($node->safe_psql('postgres', 'SELECT count(*), sum(usage_max),'
+      . ' min(window_start) = max(window_start) FROM cpu_agg'),
+    join('|', $groups + 1, 50 * $groups + 1, 't'), 'each series has its row');
 is(worker(), $worker, 'of one worker');
 $broker->stop;
 $node->stop;
