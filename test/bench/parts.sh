@@ -147,12 +147,33 @@ commit_something() {
         WHERE relid = '$2'::regclass" 2>/dev/null) == t ]]; do sleep 0.02; done
 }
 
+# changed_groups TABLE TOPIC: P6, after messages of some of its series: bytes in its checkpoint log
+# by number of changed groups. Of those that one commit and the next have changed there are more
+# than are counted here.
+changed_groups() {
+    local before bytes groups
+    before=$(psql_bench -c "SELECT sequence FROM anomaly.table_progress
+        WHERE relid = '$1'::regclass")
+    as_runner "$work_dir/bin/generate" --brokers "$bootstrap" --topic "$2" --count 200000 \
+        --start-ms 1700000010000 --step-us 1 --hosts 200000 --cpus 5 --file "$work_dir/changes"
+    wait_for "$2_in"
+    groups=$(sed 's/.*"hostname": *\("[^"]*"\).*"cpu": *\("[^"]*"\).*/\1\2/' "$work_dir/changes" |
+        sort -u | wc -l)
+    bytes=$(psql_bench -c "SELECT sum(octet_length(data)) FROM anomaly.checkpoint
+        WHERE relid = '$1'::regclass AND kind = 1 AND sequence > $before
+        HAVING count(DISTINCT sequence) = (SELECT sequence - $before FROM anomaly.table_progress
+        WHERE relid = '$1'::regclass)")
+    result P6 "checkpoint bytes a changed group, $groups changed" \
+        "$(quotient "$bytes" "$groups")" bytes most 60
+}
+
 # P7: the worker is killed with a million open groups; the server starts anew.
 part_recovery() {
     local offsets groups
     fill million 4 --count 4000000 --start-ms 1700000010000 --step-us 1 --hosts 200000 --cpus 5
     make_stream million_in million
     make_and_wait million_agg million_in "anomaly.emit = 'close'"
+    changed_groups million_agg million
     groups=$(psql_bench -c "SELECT open_groups FROM anomaly.table_progress
         WHERE relid = 'million_agg'::regclass")
     offsets=$(psql_bench -c "SELECT next_offsets FROM anomaly.table_progress
