@@ -82,8 +82,10 @@ my $kept = $node->safe_psql('postgres',
     q{SELECT sum(length(data)) FROM anomaly.checkpoint WHERE relid = 'wide'::regclass});
 cmp_ok($kept, '<', $bytes{wide}{delta} / 2, 'and old changes go');
 
-kill('KILL', worker_pids($node, 'stream worker'));
-$node->poll_query_until('postgres', 'SELECT true') or die 'the server does not come back';
+my ($worker) = worker_pids($node, 'stream worker');
+kill('KILL', $worker);
+wait_until($node, "SELECT count(*) FROM pg_stat_activity WHERE pid <> $worker"
+      . " AND backend_type = 'anomaly stream worker'", '1', 'the server has restarted');
 ok(send_values(1 .. $changed), 'a worker goes on from the log');
 same_rows($node, 'SELECT key, c, s FROM many', 'SELECT n, count(*), sum(v) FROM plain GROUP BY 1',
     'many groups');

@@ -287,8 +287,7 @@ void TableState::gather_checkpoint(int64_t sequence) {
     std::copy_if(store_.changed().begin(), store_.changed().end(), std::back_inserter(slots),
                  stays);
     int64_t bytes = write_delta(store_, slots, clock_.watermark(), sequence, checkpoint_);
-    int64_t state_bytes = static_cast<int64_t>(groups.size()) * store_.bytes_per_group();
-    schedule_.wrote_delta(sequence, bytes, state_bytes);
+    schedule_.wrote_delta(sequence, bytes, static_cast<int64_t>(store_.memory_bytes()));
     for (int32_t shard; (shard = schedule_.next_shard()) >= 0;) {
         slots.clear();
         groups.append_slots_of_shard(shard, slots);
