@@ -63,7 +63,7 @@ void await(RunTable* table, const AwaitedLock& lock) {
         table->waited_at = table->waits_since;
     }
     publish_lock_wait({table->relid, table->waits_since, holders});
-    if (is_new) log_wait(table, holders);
+    if (is_new && table->recent_waits == 1) log_wait(table, holders);
 }
 
 void leave_behind(RunTable* table, const AwaitedLock& lock) {
