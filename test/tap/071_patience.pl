@@ -20,6 +20,9 @@ my $fetch_seconds = 5;
 my $node = cluster('patience');
 my $broker = Broker->kafka(topic => 'quiet', partitions => 2);
 create_server($node, $broker->bootstrap);
+# Of this a patient reader takes no notice, or a message would wait for others.
+$node->safe_psql('postgres',
+    q{ALTER SERVER message_queue OPTIONS (ADD fetch_min_bytes '100000')});
 create_stream($node, name => 'quiet_in', topic => 'quiet',
     options => { idle_timeout => '1 second', watermark_delay => '1 second' });
 $node->safe_psql('postgres', 'CREATE TABLE quiet_agg WITH (anomaly.continuous,'

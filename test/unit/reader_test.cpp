@@ -352,15 +352,21 @@ TEST(Reader, SaysThatTheBrokerIsGoneWhateverItsGait) {
     EXPECT_EQ(drive.offsets[0], numbers(0, 10));
 }
 
-TEST(Reader, FollowsAPartitionToAnotherLeader) {
+class ReaderOfGait : public ::testing::TestWithParam<Gait> {};
+INSTANTIATE_TEST_SUITE_P(Both, ReaderOfGait, ::testing::Values(Gait::kQuick, Gait::kPatient));
+
+TEST_P(ReaderOfGait, FollowsAPartitionToAnotherLeader) {
     MockCluster cluster(2);
     cluster.create(kTopic, 1);
     cluster.move_leader(kTopic, 0, 1);
     cluster.produce(kTopic, 0, 10, "v");
-    Reader reader(kTopic, cluster.properties());
+    Reader reader(kTopic, with_short_wait(cluster.properties()));
     reader.assign({}, kBeginning);
     Drive drive(reader);
     ASSERT_TRUE(drive.until_ends(1));
+    reader.set_gait(GetParam());
+    const size_t ups = GetParam() == Gait::kPatient ? 2 : 1;
+    ASSERT_TRUE(drive.until([&] { return count_of(drive, EventKind::kBrokerUp) == ups; }));
     for (const int broker : {2, 1, 2}) {
         const int64_t before = drive.ends[0];
         cluster.move_leader(kTopic, 0, broker);
