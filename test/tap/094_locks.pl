@@ -183,6 +183,7 @@ goes_on($_, "$_ goes on") for qw(cpu_agg cpu_hot);
 # We are in the middle of a commit, hold cpu_agg, and come to wait for rows of noted last. Of the
 # limit there is half as much for each time that the table has waited lately.
 set_limit('5h');
+wait_until($node, 'SELECT readers FROM anomaly.stream_workers()', '1', 'all share a commit');
 sql('CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS'
       . ' $$ BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NULL; END $$;'
       . ' CREATE TRIGGER gate AFTER INSERT OR UPDATE ON cpu_agg EXECUTE FUNCTION gate()');
