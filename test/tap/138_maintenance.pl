@@ -70,6 +70,8 @@ ALTER FUNCTION tools.level_of(float8) RENAME TO grade
 ALTER TYPE tools.level RENAME VALUE 'low' TO 'fine'
 ALTER TYPE tools.level RENAME TO grade
 ALTER SCHEMA tools RENAME TO things
+ALTER FUNCTION tumble(timestamptz, interval, interval) RENAME TO tumbling
+ALTER SCHEMA public RENAME TO open
 ALTER SERVER message_queue RENAME TO queue
 DROP PUBLICATION everything
 SQL
@@ -79,6 +81,7 @@ for my $statement (@statements)
     goes_on($statement);
 }
 $node->restart;
+sql('ALTER SCHEMA open RENAME TO public');
 goes_on('a worker that reads all anew goes on');
 is($broker->stop_generate, 0, 'the generator has delivered all');
 
@@ -88,6 +91,7 @@ load_plain($node, 'plain', $file);
 wait_for_messages($node, $_, sql('SELECT count(*) FROM plain')) for sort keys %definition;
 $definition{levels} =~ s/tools\.level_of/things.grade/g;
 $definition{levels} =~ s/low/fine/;
+$definition{loads} =~ s/tumble/tumbling/;
 same_rows($node, "SELECT * FROM $_", sprintf($definition{$_}, 'plain'), $_)
   for sort keys %definition;
 is(sql('SELECT count(*) FROM anomaly.late_row'), '0', 'nothing was late');

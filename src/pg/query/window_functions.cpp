@@ -178,10 +178,15 @@ WindowFunction window_function(Oid function) {
     if (getExtensionOfObject(ProcedureRelationId, function) != extension) {
         return WindowFunction::kNone;
     }
-    const char* name = get_func_name(function);
-    if (name == NULL) return WindowFunction::kNone;
-    if (strcmp(name, "tumble") == 0) return WindowFunction::kTumble;
-    return strcmp(name, "hop") == 0 ? WindowFunction::kHop : WindowFunction::kNone;
+    // Whatever its name is now.
+    FmgrInfo info = {};
+    fmgr_info(function, &info);
+    if (info.fn_addr == anomaly_tumble_timestamp || info.fn_addr == anomaly_tumble_timestamptz) {
+        return WindowFunction::kTumble;
+    }
+    return info.fn_addr == anomaly_hop_timestamp || info.fn_addr == anomaly_hop_timestamptz
+               ? WindowFunction::kHop
+               : WindowFunction::kNone;
 }
 
 }  // namespace anomaly::pg
