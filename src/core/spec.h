@@ -198,13 +198,13 @@ struct CheckpointRow {
     CheckpointKind kind;
     int32_t shard;     // kSnapshot: which
     int64_t sequence;  // of the commit
-    int32_t
-        part;  // rows of at most kCheckpointRowBytes; 0, 1, 2, ... within (kind, shard, sequence)
+    int32_t part;      // 0, 1, 2, ... within (kind, shard, sequence)
     const char* data;
     int32_t size;
 };
 
-constexpr int32_t kCheckpointRowBytes = 1 << 20;
+// At most. So a row fills a page of PostgreSQL's, and none is cut again into a table beside it.
+constexpr int32_t kCheckpointRowBytes = 8000;
 
 // ---- what one commit writes for one table ----
 

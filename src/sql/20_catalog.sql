@@ -101,12 +101,13 @@ CREATE TABLE anomaly.checkpoint (
     PRIMARY KEY (relid, kind, shard, sequence, part)
 );
 ALTER TABLE anomaly.checkpoint ALTER COLUMN data SET STORAGE EXTERNAL;
+ALTER TABLE anomaly.checkpoint SET (toast_tuple_target = 8160);
 COMMENT ON TABLE anomaly.checkpoint IS 'state of the open windows: a log of changes and rolling snapshots';
 COMMENT ON COLUMN anomaly.checkpoint.relid IS 'the continuous table';
 COMMENT ON COLUMN anomaly.checkpoint.kind IS '1: groups changed by one commit; 2: all groups of one hash shard';
 COMMENT ON COLUMN anomaly.checkpoint.shard IS 'the hash shard of a snapshot, 0 for changes';
 COMMENT ON COLUMN anomaly.checkpoint.sequence IS 'number of the commit';
-COMMENT ON COLUMN anomaly.checkpoint.part IS 'rows are at most 1 MB; larger ones are in parts 0, 1, 2 ...';
+COMMENT ON COLUMN anomaly.checkpoint.part IS 'rows are at most 8000 bytes; larger ones are in parts 0, 1, 2 ...';
 COMMENT ON COLUMN anomaly.checkpoint.data IS 'versioned, checksummed binary';
 
 CREATE TABLE anomaly.late_row (

@@ -1,7 +1,6 @@
 // Reads and writes how far each continuous table is, and what it could not take.
 #include "pg/ingest/progress.h"
 
-#include "pg/server/call.h"
 #include "pg/server/guc.h"
 #include "pg/server/plan.h"
 
@@ -197,37 +196,6 @@ void load_progress(Oid table, TableProgress* progress) {
     SPI_finish();
 }
 
-void restore_checkpoint(Oid table, bridge::Ingest* ingest, int index) {
-    // Snapshots (kind 2) first, then the log in its order.
-    static Plan select = {
-        "SELECT kind, shard, sequence, part, data FROM anomaly.checkpoint "
-        "WHERE relid = $1 ORDER BY kind DESC, shard, sequence, part",
-        NULL};
-    const CatalogArgument argument = argument_oid(REGCLASSOID, table);
-    SPI_connect();
-    const uint64 count = run_plan(&select, &argument, 1, SPI_OK_SELECT);
-    const SPITupleTable* rows = SPI_tuptable;
-    for (uint64 row = 0; row < count; row++) {
-        CHECK_FOR_INTERRUPTS();
-        Datum values[5];
-        bool nulls[5];
-        heap_deform_tuple(rows->vals[row], rows->tupdesc, values, nulls);
-        bytea* data = DatumGetByteaP(values[4]);
-        const CheckpointRow checkpoint = {
-            static_cast<CheckpointKind>(DatumGetInt16(values[0])),
-            DatumGetInt32(values[1]),
-            DatumGetInt64(values[2]),
-            DatumGetInt32(values[3]),
-            VARDATA(data),
-            static_cast<int32>(VARSIZE(data) - VARHDRSZ),
-        };
-        check(bridge::ingest_restore(ingest, index, checkpoint));
-        if (PointerGetDatum(data) != values[4]) pfree(data);  // it was toasted or short
-    }
-    SPI_finish();
-    check(bridge::ingest_restore_done(ingest, index));
-}
-
 void store_progress(Oid table, const TableChanges* changes, const ProgressCounts* counts) {
     const TableProgress* progress = &changes->progress;
     const CatalogArgument arguments[] = {
@@ -274,7 +242,7 @@ void store_checkpoint(Oid table, const TableChanges* changes) {
             argument_bytes(row->data, row->size),
         };
         run_plan(&insert_checkpoint, arguments, lengthof(arguments), SPI_OK_INSERT);
-        pfree(DatumGetPointer(arguments[5].value));  // there may be many, of a megabyte each
+        pfree(DatumGetPointer(arguments[5].value));  // there may be many
         if (row->kind == CheckpointKind::kSnapshot && row->part == 0) {
             const CatalogArgument older[] = {arguments[0], arguments[2], arguments[3]};
             run_plan(&delete_snapshots, older, lengthof(older), SPI_OK_DELETE);

@@ -21,7 +21,7 @@ Datum relation_array(const Oid* relations, int count);
 // Into the current memory context.
 void load_progress(Oid table, TableProgress* progress);
 
-// Feeds the table's checkpoint log to a reader.
+// Feeds the table's checkpoint log to a reader (checkpoint_read.cpp).
 void restore_checkpoint(Oid table, bridge::Ingest* ingest, int index);
 
 struct ProgressCounts {
