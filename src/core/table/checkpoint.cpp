@@ -48,18 +48,29 @@ void CheckpointRows::begin(CheckpointKind kind, int32_t shard, int64_t sequence)
     out_.clear();
 }
 
+// Rows lie in large blocks: small pieces that come and go with each commit would leave gaps in the
+// memory that the groups are given meanwhile. Where there is little, a block is small.
+std::string& CheckpointRows::block_for(size_t size) {
+    if (blocks_.empty() || blocks_.back().capacity() - blocks_.back().size() < size) {
+        constexpr size_t kLargestBlock = size_t{1} << 20;
+        const auto so_far = static_cast<size_t>(payload_bytes_);
+        blocks_.emplace_back().reserve(std::clamp(so_far, size, kLargestBlock));
+    }
+    return blocks_.back();
+}
+
 void CheckpointRows::add_row(size_t slice_bytes, bool last) {
     std::string_view slice = out_.view().substr(0, slice_bytes);
     ByteWriter header;
     header.byte(kVersion);
     header.byte(last ? 1 : 0);
     header.fixed32(checksum(next_, last, slice));
-    std::string& bytes = bytes_.emplace_back();
-    bytes.reserve(kHeaderBytes + slice.size());
-    bytes.append(header.view()).append(slice);
+    const size_t size = header.size() + slice.size();
+    std::string& block = block_for(size);
     rows_.push_back(next_);
-    rows_.back().data = bytes.data();
-    rows_.back().size = static_cast<int32_t>(bytes.size());
+    rows_.back().data = block.data() + block.size();
+    rows_.back().size = static_cast<int32_t>(size);
+    block.append(header.view()).append(slice);
     next_.part++;
     payload_bytes_ += static_cast<int64_t>(slice.size());
     out_.drop_front(slice_bytes);
@@ -73,7 +84,7 @@ int64_t CheckpointRows::end() {
 
 void CheckpointRows::clear() {
     rows_.clear();
-    bytes_.clear();
+    blocks_.clear();
 }
 
 void SnapshotSchedule::restored_snapshot(int32_t shard, int64_t sequence) {

@@ -38,10 +38,11 @@ class CheckpointRows {
   private:
     static constexpr size_t kHeaderBytes = 6;  // version, last part or not, checksum
     static constexpr size_t kSliceBytes = kCheckpointRowBytes - kHeaderBytes;
+    std::string& block_for(size_t size);
     void add_row(size_t slice_bytes, bool last);
 
     std::vector<CheckpointRow> rows_;
-    std::deque<std::string> bytes_;
+    std::deque<std::string> blocks_;
     CheckpointRow next_ = {};
     int64_t payload_bytes_ = 0;
     ByteWriter out_;
