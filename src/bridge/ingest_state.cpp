@@ -1,5 +1,7 @@
 #include "bridge/ingest_state.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 
 namespace anomaly::bridge {
@@ -47,6 +49,7 @@ void Ingest::poll(int64_t now_us, PollResult* out) {
         for (int32_t partition : partitions_) reader.request_eof(partition);
     }
     choose_gait(now_us);
+    if (!has_batch && source.all_at_end()) give_back_memory();
     *out = {};
     out->has_batch = has_batch;
     out->wants_commit = !lost_.empty() || pipeline.wants_commit(now_us);
@@ -59,6 +62,14 @@ void Ingest::poll(int64_t now_us, PollResult* out) {
     out->deadline_us = std::max(out->deadline_us, now_us);
     out->lost = lost_.data();
     out->lost_count = static_cast<int32_t>(lost_.size());
+}
+
+// What the client had fetched ahead is free again after a long read, and the allocator keeps it.
+void Ingest::give_back_memory() {
+    constexpr int64_t kLongReadBytes = int64_t{128} << 20;
+    if (byte_count - given_back_at_ < kLongReadBytes) return;
+    given_back_at_ = byte_count;
+    malloc_trim(0);
 }
 
 // Patience is for when nothing is to be read, and time changes nothing either: how soon a window

@@ -40,6 +40,7 @@ struct Ingest {
     void pull();
     void follow_reader();
     void choose_gait(int64_t now_us);
+    void give_back_memory();
 
     int32_t batch_rows_;
     int64_t batch_bytes_;
@@ -48,6 +49,7 @@ struct Ingest {
     int64_t batch_at_us_ = 0;  // when it was taken
     uint32_t turn_ = 0;
     bool batch_is_full_ = false;
+    int64_t given_back_at_ = 0;  // byte_count then
     const int64_t patience_us_;  // after so much silence
     int64_t patient_at_us_ = INT64_MAX;
     Broker broker_ = Broker::kStarting;

@@ -76,6 +76,15 @@ note("$_ $first->{$_} kB") for qw(VmHWM VmRSS RssAnon RssFile RssShmem);
 cmp_ok($first->{VmHWM}, '<', $limit_kb, 'its worker has never had more than 400 MB in all');
 my $bytes = $node->safe_psql('postgres', 'SELECT memory_bytes FROM anomaly.stream_status');
 cmp_ok($bytes / $groups, '<=', 100, 'a group takes at most 100 bytes') or diag("$bytes bytes");
+my $beside;
+for (1 .. 100)
+{
+    $beside = memory_kb(worker())->{RssAnon} - $bytes / 1024;
+    last if $beside < 32 * 1024;
+    usleep(100_000);
+}
+cmp_ok($beside, '<', 32 * 1024, 'what was fetched ahead is given back');
+note(sprintf('%d kB beside the state', $beside));
 my ($stated) = $node->safe_psql('postgres', q{SELECT anomaly.explain('cpu_agg')})
   =~ /^state: (\d+) bytes a group, beside its key$/m;
 my $key = $bytes / $groups - $stated;
