@@ -66,12 +66,18 @@ fill() {
     as_runner "$work_dir/bin/generate" --brokers "$bootstrap" --topic "$name" "$@"
 }
 
+# What the worker has for itself, in kB, once it has given back what it had fetched ahead.
+settled_memory() {
+    sleep 2
+    worker_memory RssAnon
+}
+
 # The seed's query over the seed's messages, for comparison: its seconds are in $took, the memory
 # of its worker in $reference_memory.
 reference() {
     make_stream cpu_in "$topic"
     seconds_of make_and_wait cpu_agg cpu_in
-    reference_memory=$(worker_memory RssAnon)
+    reference_memory=$(settled_memory)
     drop cpu_agg
     psql_bench -c "DROP FOREIGN TABLE cpu_in"
 }
@@ -119,7 +125,7 @@ part_cardinality() {
     make_stream series_in series
     make_table series_agg series_in "anomaly.emit = 'close'"
     seconds_of wait_for series_in
-    memory=$(($(worker_memory RssAnon) - reference_memory))
+    memory=$(($(settled_memory) - reference_memory))
     groups=$(psql_bench -c "SELECT open_groups FROM anomaly.table_progress
         WHERE relid = 'series_agg'::regclass")
     result P4 "messages/s with $groups open groups / with 35" \
