@@ -218,6 +218,7 @@ List* import_topics(ImportForeignSchemaStmt* statement, Oid server) {
         if (text != NULL) statements = lappend(statements, pstrdup(text));
         MemoryContextReset(topic_context);
     }
+    MemoryContextSwitchTo(caller);
     MemoryContextDelete(topic_context);
     MemoryContextDelete(names_context);
     return statements;
