@@ -158,7 +158,7 @@ sub write_file
     return;
 }
 
-# Why goals are missed, in words: test/bench/notes.md.
+# Why it is so, in words: test/bench/notes.md.
 sub notes
 {
     my $file = dirname(__FILE__) . '/notes.md';
