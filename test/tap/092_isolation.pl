@@ -6,8 +6,8 @@
 use strict;
 use warnings;
 
-use Anomaly qw(cluster create_server create_stream create_cpu_tables wait_until wait_for_messages
-  same_rows consume load_plain check_oracle);
+use Anomaly qw(cluster create_server create_stream create_cpu_tables goes_on wait_until
+  wait_for_messages same_rows consume load_plain check_oracle);
 use Broker;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -38,15 +38,6 @@ sub continuous
     return "CREATE TABLE $name WITH (anomaly.continuous) AS " . sprintf($count, 'cpu_in');
 }
 
-# A commit of the table that began after the call.
-sub goes_on
-{
-    my ($table, $name) = @_;
-    my $from = "FROM anomaly.table_progress WHERE relid = '$table'::regclass";
-    my $now = sql("SELECT sequence $from");
-    return wait_until($node, "SELECT sequence > $now + 1 $from", 't', $name);
-}
-
 sub state_is
 {
     my ($state, $name, $stream) = @_;
@@ -74,11 +65,11 @@ $one->query_safe('SET client_min_messages = warning');
 sql(sprintf('CREATE TABLE other WITH (anomaly.continuous) AS ' . $count, 'other_in'));
 $broker->start_generate(rate => 300, start_ms => $start_ms, step_us => 50_000);
 $other_broker->start_generate(rate => 50, start_ms => $start_ms, step_us => 50_000);
-goes_on($_, "$_ is fed") for qw(cpu_agg cpu_hot other);
+goes_on($node, $_, "$_ is fed") for qw(cpu_agg cpu_hot other);
 
 # ---- CREATE ----
 $one->query_safe('BEGIN; ' . continuous('new'));
-goes_on($_, "CREATE TABLE is not committed: $_ goes on") for qw(cpu_agg cpu_hot);
+goes_on($node, $_, "CREATE TABLE is not committed: $_ goes on") for qw(cpu_agg cpu_hot);
 is(tables(), 'cpu_agg cpu_hot other', 'nobody sees it');
 # The second of two of the same name waits for the first.
 $two->query_until(qr/start/, "\\echo start\n" . continuous('new') . ";\n\\echo over\n");
@@ -88,43 +79,43 @@ $one->query_safe('COMMIT');
 $two->query_until(qr/over/, "\n");
 like($two->{stderr}, qr/duplicate key|already exists/, 'and fails');
 $two->{stderr} = '';
-goes_on('new', 'once committed, it is fed');
+goes_on($node, 'new', 'once committed, it is fed');
 sql(continuous('IF NOT EXISTS new'));
-goes_on('new', 'CREATE TABLE IF NOT EXISTS changes nothing');
+goes_on($node, 'new', 'CREATE TABLE IF NOT EXISTS changes nothing');
 $one->query_safe('BEGIN; ' . continuous('never') . '; SAVEPOINT s; ' . continuous('nor_this'));
-goes_on('cpu_agg', 'two more are not committed');
+goes_on($node, 'cpu_agg', 'two more are not committed');
 $one->query_safe('ROLLBACK TO s; DROP TABLE never; ' . continuous('kept'));
-goes_on('cpu_agg', 'one is rolled back, one dropped');
+goes_on($node, 'cpu_agg', 'one is rolled back, one dropped');
 $one->query_safe('COMMIT');
-goes_on('kept', 'the third is fed');
+goes_on($node, 'kept', 'the third is fed');
 is(tables(), 'cpu_agg cpu_hot kept new other', 'and there are no others');
 $one->query_safe('BEGIN; ' . continuous('never'));
-goes_on('cpu_agg', 'again one is not committed');
+goes_on($node, 'cpu_agg', 'again one is not committed');
 $one->query_safe('ROLLBACK');
-goes_on('cpu_agg', 'it is rolled back');
+goes_on($node, 'cpu_agg', 'it is rolled back');
 sql("PREPARE q AS SELECT 1; PREPARE s AS SELECT count(*) FROM cpu_agg; EXECUTE s;"
       . ' DO $$ BEGIN BEGIN ' . continuous('never') . '; RAISE $a$no$a$; EXCEPTION WHEN'
       . ' raise_exception THEN NULL; END; ' . continuous('in_do') . '; END $$');
-goes_on('in_do', 'made in a DO block');
+goes_on($node, 'in_do', 'made in a DO block');
 is(sql(q{SELECT count(*) FROM anomaly.table_progress}), '6', 'one entry for each table');
 
 # ---- DROP ----
 $one->query_safe('BEGIN; DROP TABLE kept');
 waits('kept', 'DROP TABLE is not committed: it waits');
-goes_on($_, "$_ goes on") for qw(cpu_agg other);
+goes_on($node, $_, "$_ goes on") for qw(cpu_agg other);
 $one->query_safe('ROLLBACK');
-goes_on($_, "DROP TABLE is rolled back: $_ goes on") for qw(kept cpu_agg);
+goes_on($node, $_, "DROP TABLE is rolled back: $_ goes on") for qw(kept cpu_agg);
 $one->query_safe('BEGIN; DROP TABLE kept');
 waits('kept', 'it waits again');
 $one->query_safe('COMMIT');
-goes_on('cpu_agg', 'DROP TABLE is committed: the others go on');
+goes_on($node, 'cpu_agg', 'DROP TABLE is committed: the others go on');
 state_is('running', 'running');
 $one->query_safe('BEGIN; DROP FOREIGN TABLE cpu_in CASCADE');
-goes_on('other', 'DROP of the whole stream is not committed: another one goes on');
+goes_on($node, 'other', 'DROP of the whole stream is not committed: another one goes on');
 $one->query_safe('ROLLBACK');
-goes_on($_, "it is rolled back: $_ goes on") for qw(new cpu_agg cpu_hot in_do);
+goes_on($node, $_, "it is rolled back: $_ goes on") for qw(new cpu_agg cpu_hot in_do);
 $one->query_safe('BEGIN; DROP FOREIGN TABLE other_in CASCADE; SAVEPOINT s');
-goes_on('cpu_agg', 'DROP of the other stream is not committed');
+goes_on($node, 'cpu_agg', 'DROP of the other stream is not committed');
 $one->query_safe('COMMIT');
 wait_until($node, q{SELECT count(*) FROM pg_stat_activity
     WHERE backend_type = 'anomaly stream worker'}, '1', 'once it is, its worker ends');
@@ -138,27 +129,27 @@ my $alter = 'ALTER TABLE new RENAME COLUMN n TO messages; ALTER TABLE new RENAME
 $one->query_safe("BEGIN; $alter");
 waits('new', 'ALTER TABLE is not committed: it waits');
 $one->query_safe('ROLLBACK');
-goes_on('new', 'it is rolled back: the table goes on');
+goes_on($node, 'new', 'it is rolled back: the table goes on');
 $one->query_safe("BEGIN; $alter; COMMIT");
-goes_on('elsewhere.moved', 'it is committed: the table goes on');
+goes_on($node, 'elsewhere.moved', 'it is committed: the table goes on');
 $one->query_safe('BEGIN; ALTER FOREIGN TABLE cpu_in RENAME TO stream');
 $one->query_safe('ROLLBACK');
-goes_on('elsewhere.moved', 'ALTER FOREIGN TABLE is rolled back');
+goes_on($node, 'elsewhere.moved', 'ALTER FOREIGN TABLE is rolled back');
 like(error_of('TRUNCATE cpu_agg'), qr/continuous table.*HINT/s, 'TRUNCATE under load');
 like(error_of('TRUNCATE cpu_hot, elsewhere.moved'), qr/continuous table/, 'TRUNCATE of two');
 like(error_of('PREPARE q AS SELECT hostname FROM cpu_in; CREATE TABLE never WITH'
           . ' (anomaly.continuous) AS EXECUTE q'), qr/EXECUTE/, 'CREATE TABLE AS EXECUTE');
 like(error_of('EXPLAIN (ANALYZE) ' . continuous('never')), qr/EXPLAIN/, 'EXPLAIN ANALYZE');
-goes_on('cpu_hot', 'none of which has done anything');
+goes_on($node, 'cpu_hot', 'none of which has done anything');
 is(tables(), 'cpu_agg cpu_hot elsewhere.moved in_do', 'four tables');
 
 # ---- rules ----
 sql(q{CREATE FUNCTION hot(h cpu_hot) RETURNS text LANGUAGE sql STABLE AS 'SELECT h.cpu'});
 my $found = q{SELECT count(*) FROM anomaly.finding_log WHERE rule = 'hot'};
 $one->query_safe(q{BEGIN; SELECT anomaly.create_rule('hot', 'cpu_hot', 'hot')});
-goes_on('cpu_agg', 'create_rule is not committed');
+goes_on($node, 'cpu_agg', 'create_rule is not committed');
 $one->query_safe('ROLLBACK');
-goes_on('cpu_hot', 'it is rolled back');
+goes_on($node, 'cpu_hot', 'it is rolled back');
 is(sql($found), '0', 'nothing was found');
 $one->query_safe(q{BEGIN; SELECT anomaly.create_rule('hot', 'cpu_hot', 'hot'); COMMIT});
 wait_until($node, "$found" =~ s/count\(\*\)/count(*) > 0/r, 't', 'committed, it finds');
@@ -167,9 +158,9 @@ my $now = sql($found);
 wait_until($node, $found =~ s/count\(\*\)/count(*) > $now/r, 't',
     'drop_rule is rolled back: it still finds');
 sql(q{SELECT anomaly.drop_rule('hot')});
-goes_on('cpu_hot', 'drop_rule is committed');
+goes_on($node, 'cpu_hot', 'drop_rule is committed');
 $now = sql($found);
-goes_on('cpu_hot', 'the table goes on');
+goes_on($node, 'cpu_hot', 'the table goes on');
 is(sql($found), $now, 'and nothing more is found');
 
 # ---- locks that last ----
@@ -181,7 +172,7 @@ for my $lock ('CREATE INDEX ON cpu_agg (usage_max)', 'LOCK TABLE cpu_agg IN EXCL
     is(sql('SELECT last_error FROM anomaly.stream_status'), '', 'which is no error');
     $one->query_safe('COMMIT');
     state_is('running', 'running');
-    goes_on($_, "$_ goes on") for qw(cpu_agg cpu_hot elsewhere.moved);
+    goes_on($node, $_, "$_ goes on") for qw(cpu_agg cpu_hot elsewhere.moved);
 }
 $one->quit;
 $two->quit;

@@ -7,8 +7,8 @@
 use strict;
 use warnings;
 
-use Anomaly qw(cluster create_server create_stream create_cpu_tables wait_until wait_for_messages
-  same_rows consume load_plain check_oracle worker_pids hold let_go);
+use Anomaly qw(cluster create_server create_stream create_cpu_tables goes_on wait_until
+  wait_for_messages same_rows consume load_plain check_oracle worker_pids hold let_go);
 use Broker;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -33,15 +33,6 @@ sql('ALTER DATABASE postgres SET lock_timeout = 1; CREATE TABLE audit (hostname 
       . '; CREATE TRIGGER note AFTER INSERT OR UPDATE ON noted FOR EACH ROW'
       . ' EXECUTE FUNCTION note()');
 $broker->start_generate(rate => 300, start_ms => 1_700_000_000_000, step_us => 50_000);
-
-# Some commits of the table that began after the call.
-sub goes_on
-{
-    my ($table, $name) = @_;
-    my $from = "FROM anomaly.table_progress WHERE relid = '$table'::regclass";
-    my $now = sql("SELECT sequence $from");
-    return wait_until($node, "SELECT sequence > $now + 3 $from", 't', $name);
-}
 
 sub state_is
 {
@@ -78,7 +69,7 @@ sub waits_alone
     my $before = sql($position);
     for my $other (grep { $_ ne $table } qw(cpu_agg cpu_hot noted))
     {
-        goes_on($other, "$lock: $other goes on");
+        goes_on($node, $other, "$lock: $other goes on");
         state_is($other, 'running', "$lock: and is running");
     }
     is(sql($position), $before, "$lock: $table has stayed where it was");
@@ -86,7 +77,7 @@ sub waits_alone
     return;
 }
 
-goes_on($_, "$_ is fed") for qw(cpu_agg cpu_hot noted);
+goes_on($node, $_, "$_ is fed") for qw(cpu_agg cpu_hot noted);
 
 # ---- locks of every kind ----
 my @locks = (
@@ -104,7 +95,7 @@ for my $case (@locks)
     waits_alone($table, $lock);
     $session->{in} .= "ROLLBACK;\n" if $lock =~ /DROP/;
     let_go($session);
-    goes_on($table, "$lock: $table goes on afterwards");
+    goes_on($node, $table, "$lock: $table goes on afterwards");
     state_is($table, 'running', "$lock: and is running");
 }
 
@@ -129,12 +120,12 @@ for (1 .. 20)
 cmp_ok($longest, '<', 2.5, "20 commits of another table, the longest pause");
 note("$longest s");
 let_go($session);
-goes_on('cpu_agg', 'it goes on soon after');
+goes_on($node, 'cpu_agg', 'it goes on soon after');
 set_limit('300ms');
 
 # ---- several at once; a new table; requests meanwhile ----
 sql('CREATE TABLE ended WITH (anomaly.continuous) AS ' . sprintf($noted, 'cpu_in'));
-goes_on('ended', 'one more');
+goes_on($node, 'ended', 'one more');
 my @all = qw(cpu_agg cpu_hot noted ended);
 $session = hold($node, 'LOCK TABLE cpu_agg, cpu_hot, noted, ended IN SHARE MODE');
 is_left_waiting($_, "all are locked: $_ waits") for @all;
@@ -142,22 +133,22 @@ wait_until($node, 'SELECT state FROM anomaly.stream_status', 'waiting for a lock
     'so their stream does');
 sql('CREATE TABLE fresh WITH (anomaly.continuous) AS SELECT hostname, count(*) AS n FROM cpu_in'
       . ' GROUP BY hostname');
-goes_on('fresh', 'one that is made meanwhile is fed');
+goes_on($node, 'fresh', 'one that is made meanwhile is fed');
 is_left_waiting($_, "and $_ waits on") for @all;
 is(sql(q{SELECT anomaly.wait_for_stream('cpu_in', '1 second')}), 'f',
     'wait_for_stream waits for all');
 sql(q{SELECT anomaly.close_windows('ended')});
-goes_on('fresh', 'close_windows of one that waits');
+goes_on($node, 'fresh', 'close_windows of one that waits');
 is(sql(q{SELECT close_requested FROM anomaly.continuous_table
     WHERE relid = 'ended'::regclass}), 't', 'is to be done');
 sql(q{SELECT anomaly.pause('cpu_in')});
 wait_until($node, 'SELECT worker_pid IS NULL FROM anomaly.stream_status', 't', 'pause ends it');
 is(sql('SELECT DISTINCT state FROM anomaly.table_status'), 'paused', 'and says so');
 sql(q{SELECT anomaly.resume('cpu_in')});
-goes_on('fresh', 'resume: one goes on');
+goes_on($node, 'fresh', 'resume: one goes on');
 is_left_waiting($_, "resume: $_ waits again") for @all;
 let_go($session);
-goes_on($_, "let go of: $_ goes on") for @all;
+goes_on($node, $_, "let go of: $_ goes on") for @all;
 wait_until($node, q{SELECT close_requested FROM anomaly.continuous_table
     WHERE relid = 'ended'::regclass}, 'f', 'its windows were closed');
 wait_until($node, 'SELECT readers FROM anomaly.stream_workers()', '1', 'all share a reader again');
@@ -170,7 +161,7 @@ for my $round (1 .. 5)
     $session->{run}->pump until $session->{out} =~ /both/ || $session->{error} ne '';
     is($session->{error}, '', "locks in the order that would be a deadlock, $round");
     let_go($session);
-    goes_on($_, "$_ goes on") for qw(cpu_agg noted);
+    goes_on($node, $_, "$_ goes on") for qw(cpu_agg noted);
 }
 $session = hold($node, 'LOCK TABLE cpu_agg IN SHARE MODE');
 is_left_waiting('cpu_agg', 'who waits for it');
@@ -178,7 +169,7 @@ my ($status) = $node->psql('postgres', "SET statement_timeout = '1min'; BEGIN; D
       . ' ROLLBACK');
 is($status, 0, 'holds up no DROP TABLE of another');
 let_go($session);
-goes_on($_, "$_ goes on") for qw(cpu_agg cpu_hot);
+goes_on($node, $_, "$_ goes on") for qw(cpu_agg cpu_hot);
 
 # We are in the middle of a commit, hold cpu_agg, and come to wait for rows of noted last. Of the
 # limit there is half as much for each time that the table has waited lately.
@@ -203,7 +194,7 @@ is($session->{error}, '', 'a deadlock ends our wait, not the statement');
 cmp_ok(time - $start, '<', 10, 'and does so soon');
 is_left_waiting('noted', 'its table waits');
 let_go($session);
-goes_on($_, "$_ goes on") for qw(cpu_agg noted);
+goes_on($node, $_, "$_ goes on") for qw(cpu_agg noted);
 sql('DROP TRIGGER gate ON cpu_agg');
 set_limit('300ms');
 
@@ -213,12 +204,12 @@ sql('CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE
 state_is('ended', 'failing', 'its trigger raises');
 $session = hold($node, 'DROP TABLE ended');
 is_left_waiting('ended', 'one that is failing is dropped: it waits');
-goes_on($_, "$_ goes on") for qw(cpu_agg noted);
+goes_on($node, $_, "$_ goes on") for qw(cpu_agg noted);
 $session->{in} .= "ROLLBACK;\n";
 let_go($session);
 state_is('ended', 'failing', 'rolled back, it is failing again');
 sql('DROP TRIGGER refuse ON ended');
-goes_on('ended', 'and goes on');
+goes_on($node, 'ended', 'and goes on');
 
 # ---- a crash meanwhile ----
 $session = hold($node, 'LOCK TABLE noted IN ACCESS EXCLUSIVE MODE');
@@ -245,7 +236,7 @@ is(sql(q{SELECT sequence FROM anomaly.table_progress WHERE relid = 'cpu_hot'::re
     'all its tables do');
 set_limit('300ms');
 let_go($session);
-goes_on($_, "let go of: $_ goes on") for qw(cpu_agg cpu_hot noted);
+goes_on($node, $_, "let go of: $_ goes on") for qw(cpu_agg cpu_hot noted);
 
 # ---- nothing was lost, nothing came twice ----
 is($broker->stop_generate, 0, 'the generator has delivered all');

@@ -13,7 +13,7 @@ use Test::More;
 use Time::HiRes ();
 
 our @EXPORT_OK = qw(cluster create_server create_stream create_cpu_tables create_rule wait_until
-  wait_for_messages same_rows consume load_plain check_oracle worker_pids kill_server hold
+  goes_on wait_for_messages same_rows consume load_plain check_oracle worker_pids kill_server hold
   let_go program);
 
 # The seed's two continuous tables. %s is the stream, or a plain table with the same messages.
@@ -129,6 +129,15 @@ sub wait_until
     my ($node, $sql, $want, $name) = @_;
     $want //= 't';
     return ok($node->poll_query_until('postgres', $sql, $want), $name // "in the end: $sql");
+}
+
+# Passes when the table has some commits that began after the call.
+sub goes_on
+{
+    my ($node, $table, $name) = @_;
+    my $from = "FROM anomaly.table_progress WHERE relid = '$table'::regclass";
+    my $now = $node->safe_psql('postgres', "SELECT sequence $from");
+    return wait_until($node, "SELECT sequence > $now + 3 $from", 't', $name);
 }
 
 # Waits until a continuous table has taken in so many messages (over all partitions; the topic has
