@@ -70,6 +70,8 @@ CREATE TABLE t WITH (anomaly.continuous) AS SELECT host FROM ddl_in UNION ALL SE
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT host, row_number() OVER () FROM ddl_in;
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT generate_series(1, 2) FROM ddl_in;
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT host, count(*) FROM ddl_in GROUP BY ROLLUP (host);
+CREATE TABLE t WITH (anomaly.continuous) AS SELECT host, grouping(host) FROM ddl_in GROUP BY host;
+CREATE TABLE t WITH (anomaly.continuous) AS SELECT host FROM ddl_in GROUP BY host HAVING grouping(host) = 0;
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT host FROM ddl_in FOR UPDATE;
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT host FROM ddl_in TABLESAMPLE SYSTEM (1);
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT n FROM ddl_in, generate_series(1, 2) n;
@@ -127,6 +129,19 @@ CREATE TABLE t WITH (anomaly.continuous) AS
 CREATE TABLE t WITH (anomaly.continuous) AS
   SELECT a.window_start, a.window_end, count(*)
   FROM ddl_in, tumble(at, interval '30 s') a, tumble(at, interval '1 minute') b GROUP BY 1, 2;
+
+-- columns of the window where a message is looked at
+CREATE TABLE t WITH (anomaly.continuous) AS
+  SELECT window_start, count(*) FROM ddl_in, tumble(at, interval '30 s')
+  WHERE window_start > '2026-01-01' GROUP BY 1;
+CREATE TABLE t WITH (anomaly.continuous) AS
+  SELECT window_start, window_end - window_start AS length, count(*)
+  FROM ddl_in, tumble(at, interval '1 day') GROUP BY 1, 2;
+CREATE TABLE t WITH (anomaly.continuous) AS
+  SELECT window_start, max(at - window_start) FROM ddl_in, tumble(at, interval '30 s') GROUP BY 1;
+CREATE TABLE t WITH (anomaly.continuous) AS
+  SELECT window_start, count(*) FILTER (WHERE at > window_start + interval '10 s')
+  FROM ddl_in, tumble(at, interval '30 s') GROUP BY 1;
 
 -- aggregates and keys
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT host, array_agg(cpu) FROM ddl_in GROUP BY host;

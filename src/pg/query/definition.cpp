@@ -27,6 +27,12 @@ void refuse(bool present, const char* what, const char* hint) {
     }
 }
 
+bool has_grouping(Node* node, void* opaque) {
+    if (node == NULL) return false;
+    if (IsA(node, GroupingFunc)) return true;
+    return expression_tree_walker(node, has_grouping, opaque);
+}
+
 void check_clauses(const Query* query) {
     refuse(query->commandType != CMD_SELECT || query->utilityStmt != NULL, "anything but a SELECT",
            "Write CREATE TABLE ... WITH (anomaly.continuous) AS SELECT ...");
@@ -46,6 +52,9 @@ void check_clauses(const Query* query) {
            "Limit the query that reads the table.");
     refuse(query->groupingSets != NIL, "grouping sets",
            "Make one continuous table for each grouping.");
+    refuse(has_grouping(reinterpret_cast<Node*>(query->targetList), NULL) ||
+               has_grouping(query->havingQual, NULL),
+           "GROUPING", "Without grouping sets it is 0.");
     refuse(query->rowMarks != NIL, "FOR UPDATE or FOR SHARE", "Leave it out.");
 }
 
@@ -152,6 +161,31 @@ int find_aggregate(TableDefinition* definition, Aggref* aggregate) {
 
 bool is_window_column(Node* node, const Source* source) {
     return IsA(node, Var) && castNode(Var, node)->varno == static_cast<int>(source->window_varno);
+}
+
+bool has_window_column(Node* node, void* opaque) {
+    if (node == NULL) return false;
+    if (is_window_column(node, static_cast<const Source*>(opaque))) return true;
+    return expression_tree_walker(node, has_window_column, opaque);
+}
+
+// What is computed for each message knows no windows: it may be in several.
+void check_window_columns(const TableDefinition* definition, const Query* query, Source* source) {
+    refuse(has_window_column(query->jointree->quals, source), "columns of the window in WHERE",
+           "Write the condition in HAVING.");
+    for (int k = 0; k < definition->key_count; k++) {
+        refuse(has_window_column(reinterpret_cast<Node*>(definition->keys[k]), source),
+               "expressions over columns of the window in GROUP BY",
+               "Group by window_start, window_end themselves; the select list may compute with "
+               "them.");
+    }
+    for (int a = 0; a < definition->aggregate_count; a++) {
+        const Aggref* aggregate = definition->aggregates[a];
+        refuse(has_window_column(reinterpret_cast<Node*>(aggregate->args), source) ||
+                   has_window_column(reinterpret_cast<Node*>(aggregate->aggfilter), source),
+               "columns of the window within an aggregate",
+               "Compute with them outside of it, in the select list or in HAVING.");
+    }
 }
 
 Node* group_row_var(const GroupContext* context, int attribute) {
@@ -364,7 +398,7 @@ TableDefinition* analyze_definition(Query* query) {
     check_clauses(query);
     refuse(query_tree_walker(query, has_parameters, NULL, 0), "parameters",
            "Write the values as constants.");
-    const Source source = analyze_from(query);
+    Source source = analyze_from(query);
     check_expressions(query);
     TableDefinition* definition = static_cast<TableDefinition*>(palloc0(sizeof(TableDefinition)));
     definition->query = original;
@@ -378,6 +412,7 @@ TableDefinition* analyze_definition(Query* query) {
     if (grouped) {
         find_aggregates(definition, query);
         find_keys(definition, query, &source);
+        check_window_columns(definition, query, &source);
         definition->group_row = make_group_row(definition);
         plan_aggregates(definition, &source);
     }
