@@ -108,8 +108,15 @@ SELECT i.system_identifier = c.system_identifier AS system, i.database = d.oid A
 FROM anomaly.cluster_identity i, pg_control_system() c, pg_database d
 WHERE d.datname = current_database();
 
+-- Names by which the extension is found.
+ALTER SCHEMA anomaly RENAME TO extension_other;
+ALTER FOREIGN DATA WRAPPER anomaly_kafka RENAME TO extension_other;
+
 DROP TABLE extension_plain;
 DROP EXTENSION anomaly CASCADE;
 DROP ROLE regress_anomaly_user;
 SELECT count(*) FROM pg_namespace WHERE nspname = 'anomaly';
 SELECT count(*) FROM pg_class WHERE relname = 'extension_stream';
+CREATE SCHEMA anomaly;
+ALTER SCHEMA anomaly RENAME TO extension_other;
+DROP SCHEMA extension_other;

@@ -206,7 +206,22 @@ void check_new_trigger(const CreateTrigStmt* trigger) {
     if (OidIsValid(relation)) refuse(relation, "replace the guard of", kOnlyWorkerWrites);
 }
 
+// What the extension finds by its name.
+void check_extension_name(const char* what, const char* name, const char* own_name) {
+    if (strcmp(name, own_name) != 0 || !catalog_is_there()) return;
+    ereport(ERROR,
+            (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("cannot rename %s \"%s\"", what, name),
+             errdetail("Extension anomaly finds what it needs by this name."),
+             errhint("Streams and continuous tables may be in any schema, under any name; "
+                     "DROP EXTENSION anomaly makes this name free.")));
+}
+
 void check_rename(const RenameStmt* rename) {
+    if (rename->renameType == OBJECT_SCHEMA) {
+        check_extension_name("schema", rename->subname, "anomaly");
+    } else if (rename->renameType == OBJECT_FDW) {
+        check_extension_name("foreign-data wrapper", strVal(rename->object), "anomaly_kafka");
+    }
     if (rename->renameType != OBJECT_TRIGGER || !is_guard(rename->subname)) return;
     const Oid relation = our_table(rename->relation);
     if (OidIsValid(relation)) refuse(relation, "rename the guard of", kOnlyWorkerWrites);
