@@ -291,9 +291,7 @@ bool already_there(const IntoClause* into, bool if_not_exists) {
 }  // namespace
 
 char* qualified_text(Query* query) {
-    const int nest_level = NewGUCNestLevel();
-    set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-                      true, 0, false);
+    const int nest_level = apply_sql_writing_settings();
     char* text = pg_get_querydef(query, false);
     AtEOXact_GUC(true, nest_level);
     return text;

@@ -5,6 +5,7 @@
 #include "pg/compile/compile.h"
 #include "pg/query/pull_up.h"
 #include "pg/query/window_functions.h"
+#include "pg/server/pinned_settings.h"
 #include "pg/stream/stream.h"
 #include "pg/value/zone_spec.h"
 
@@ -428,7 +429,9 @@ TableDefinition* analyze_definition(Query* query) {
 }
 
 Query* parse_query(const char* text) {
+    const int nest_level = apply_sql_reading_settings();
     List* statements = pg_parse_query(text);
+    AtEOXact_GUC(true, nest_level);
     RawStmt* statement = linitial_node(RawStmt, statements);
     return parse_analyze_fixedparams(statement, text, NULL, 0, NULL);
 }

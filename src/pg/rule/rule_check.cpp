@@ -4,6 +4,7 @@
 #include "pg/ddl/continuous_ddl.h"
 #include "pg/query/definition.h"
 #include "pg/server/catalog.h"
+#include "pg/server/pinned_settings.h"
 
 namespace anomaly::pg {
 
@@ -78,7 +79,11 @@ bool table_has_windows(Oid table) {
     const CatalogArgument argument = argument_oid(REGCLASSOID, table);
     char* text = catalog_select_text(
         "SELECT definition FROM anomaly.continuous_table WHERE relid = $1", &argument, 1);
-    return parse_definition(text)->kind == TableKind::kWindowed;
+    const int nest_level = apply_settings(catalog_select_text(
+        "SELECT settings::text FROM anomaly.continuous_table WHERE relid = $1", &argument, 1));
+    const TableKind kind = parse_definition(text)->kind;
+    AtEOXact_GUC(true, nest_level);
+    return kind == TableKind::kWindowed;
 }
 
 }  // namespace

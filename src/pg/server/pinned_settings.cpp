@@ -3,6 +3,14 @@
 
 namespace anomaly::pg {
 
+namespace {
+
+void set_until_end(const char* name, const char* value) {
+    set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+}  // namespace
+
 char* current_search_path() {
     StringInfoData path;
     initStringInfo(&path);
@@ -49,10 +57,25 @@ int apply_settings(const char* json) {
         if (token == WJB_KEY) {
             name = text;
         } else {
-            set_config_option(name, text, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-                              false);
+            set_until_end(name, text);
         }
     }
+    return nest_level;
+}
+
+int apply_sql_writing_settings() {
+    const int nest_level = apply_sql_reading_settings();
+    set_until_end("search_path", "pg_catalog");
+    set_until_end("DateStyle", "ISO, MDY");
+    set_until_end("IntervalStyle", "postgres");
+    set_until_end("extra_float_digits", "1");
+    set_until_end("bytea_output", "hex");
+    return nest_level;
+}
+
+int apply_sql_reading_settings() {
+    const int nest_level = NewGUCNestLevel();
+    set_until_end("standard_conforming_strings", "on");
     return nest_level;
 }
 

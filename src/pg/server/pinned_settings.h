@@ -15,4 +15,9 @@ Datum current_settings();
 // Puts them in force until AtEOXact_GUC(true, the returned nest level).
 int apply_settings(const char* json);
 
+// For SQL that is stored as text: written so that it loses nothing and is read the same under any
+// settings, and read as it was written. Each until AtEOXact_GUC(true, the returned nest level).
+int apply_sql_writing_settings();
+int apply_sql_reading_settings();
+
 }  // namespace anomaly::pg
