@@ -20,6 +20,9 @@ CREATE FUNCTION bad_result(h host_load, p jsonb) RETURNS int LANGUAGE sql STABLE
 -- parameters
 SELECT anomaly.create_rule('fixed', 'host_load', 'over_80', parameters => '{"limit": 80}');
 SELECT anomaly.create_rule('free', 'host_load', 'over_limit');
+SELECT anomaly.create_rule('', 'host_load', 'over_80');
+SELECT anomaly.create_rule(repeat('long', 50) || 'e', 'host_load', 'over_80');
+SELECT anomaly.create_consumer('');
 SELECT anomaly.create_rule('free', 'host_load', 'no_such_rule', 'close', '{}');
 SELECT anomaly.create_rule('free', 'host_load', 'bad_result', 'close', '{}');
 SELECT anomaly.create_rule('fixed', 'host_load', 'over_80');

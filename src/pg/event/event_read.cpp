@@ -126,6 +126,7 @@ ANOMALY_FUNCTION(anomaly_events_since) {
 
 ANOMALY_FUNCTION(anomaly_create_consumer) {
     const char* name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+    check_new_name("consumer", name);
     const int64 position = start_position(text_to_cstring(PG_GETARG_TEXT_PP(1)));
     const CatalogArgument arguments[] = {argument_text(name), argument_oid(REGROLEOID, GetUserId()),
                                          argument_int8(position)};

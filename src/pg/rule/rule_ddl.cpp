@@ -54,6 +54,7 @@ ANOMALY_FUNCTION(anomaly_create_rule) {
     if (PG_ARGISNULL(1)) {
         ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("relid must not be NULL")));
     }
+    check_new_name("rule", name);
     const Oid table = PG_GETARG_OID(1);
     const char* function_name = text_argument(fcinfo, 2, "function");
     const CatalogArgument parameters = parameters_argument(fcinfo, 4);

@@ -97,6 +97,15 @@ bool catalog_is_there() {
            OidIsValid(catalog_relation("continuous_table")) && OidIsValid(catalog_relation("rule"));
 }
 
+void check_new_name(const char* what, const char* name) {
+    constexpr int kCharactersMax = 200;
+    const int length = pg_mbstrlen(name);
+    if (length >= 1 && length <= kCharactersMax) return;
+    ereport(ERROR, (errcode(ERRCODE_INVALID_NAME),
+                    errmsg("the name of a %s must have 1 to %d characters, not %d", what,
+                           kCharactersMax, length)));
+}
+
 Oid relation_owner(Oid relation) {
     HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
     if (!HeapTupleIsValid(tuple)) return InvalidOid;

@@ -57,6 +57,9 @@ Oid catalog_relation(const char* name);
 // The catalog is there, and not itself on its way out with the extension.
 bool catalog_is_there();
 
+// Raises an error unless it is fit for a new rule or consumer: a line in logs, a key of indexes.
+void check_new_name(const char* what, const char* name);
+
 // Owner of a relation; InvalidOid if it is gone.
 Oid relation_owner(Oid relation);
 
