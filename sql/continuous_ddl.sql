@@ -57,6 +57,13 @@ CREATE TABLE t WITH (anomaly.continuous) AS SELECT i.host FROM ddl_in i, ddl_pla
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT i.host FROM ddl_in i JOIN ddl_plain p USING (host);
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT i.host FROM ddl_in i LEFT JOIN ddl_plain p USING (host);
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT i.host FROM ddl_in i, ddl_other o;
+CREATE FOREIGN TABLE ddl_heir () INHERITS (ddl_other) SERVER ddl_server OPTIONS (topic 'heir');
+CREATE TABLE t WITH (anomaly.continuous) AS SELECT host FROM ddl_other;
+BEGIN;
+CREATE TABLE t WITH (anomaly.continuous) AS SELECT o.host FROM ONLY ddl_other o;
+SELECT definition FROM anomaly.continuous_table;
+ROLLBACK;
+DROP FOREIGN TABLE ddl_heir;
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT host FROM (SELECT host FROM ddl_in LIMIT 5) s;
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT host FROM ddl_in WHERE host IN (SELECT host FROM ddl_plain);
 CREATE TABLE t WITH (anomaly.continuous) AS SELECT (SELECT 1) AS one FROM ddl_in;

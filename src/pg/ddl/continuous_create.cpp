@@ -278,6 +278,18 @@ Query* take_definition(Query* query, char** text) {
     return query;
 }
 
+// Only the stream itself is read.
+void check_children(const TableDefinition* definition) {
+    if (!definition->with_children || find_inheritance_children(definition->stream, NoLock) == NIL)
+        return;
+    const char* name = get_rel_name(definition->stream);
+    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                    errmsg("a continuous table cannot read stream \"%s\" with the tables that "
+                           "inherit from it",
+                           name),
+                    errhint("Write FROM ONLY %s.", quote_identifier(name))));
+}
+
 bool already_there(const IntoClause* into, bool if_not_exists) {
     const Oid schema = RangeVarGetCreationNamespace(into->rel);
     if (!OidIsValid(get_relname_relid(into->rel->relname, schema))) return false;
@@ -306,6 +318,7 @@ void create_continuous_table(const IntoClause* into, Query* query, bool if_not_e
     char* text = NULL;
     query = take_definition(query, &text);
     TableDefinition* definition = analyze_definition(query);
+    check_children(definition);
     check_options(definition, &options);
     check_maintained(definition, options.emit_on_close);
     List* storage = with_fillfactor(options.storage, definition, options.emit_on_close);

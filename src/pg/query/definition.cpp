@@ -16,6 +16,7 @@ namespace {
 struct Source {
     Index stream_varno;
     Oid stream;
+    bool with_children;
     Index window_varno;  // 0: none
     FuncExpr* window;    // the call of tumble or hop
     WindowFunction function;
@@ -94,6 +95,7 @@ void take_relation(const RangeTblEntry* entry, int rtindex, Source* source) {
            "Make one continuous table for each stream and a view that joins them.");
     source->stream_varno = static_cast<Index>(rtindex);
     source->stream = entry->relid;
+    source->with_children = entry->inh;
 }
 
 void take_function(const RangeTblEntry* entry, int rtindex, Source* source) {
@@ -405,6 +407,7 @@ TableDefinition* analyze_definition(Query* query) {
     definition->query = original;
     definition->stream = source.stream;
     definition->stream_varno = source.stream_varno;
+    definition->with_children = source.with_children;
     definition->where = reinterpret_cast<Expr*>(query->jointree->quals);
     const bool grouped = query->groupClause != NIL || query->hasAggs || query->havingQual != NULL;
     definition->kind = !grouped                   ? TableKind::kFilter

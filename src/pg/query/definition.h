@@ -24,6 +24,8 @@ struct OutputColumn {
 struct TableDefinition {
     Oid stream;
     Index stream_varno;
+    bool with_children;  // FROM has no ONLY: in SQL, tables that inherit from the stream are read
+                         // too
     TableKind kind;
     TupleDesc group_row;
     int key_count;
