@@ -8,13 +8,18 @@
 #include <string_view>
 #include <vector>
 
+#include "core/data/word.h"
+
 namespace anomaly {
 
 class ByteWriter {
   public:
     void byte(uint8_t value) { *extend(1) = static_cast<char>(value); }
-    void fixed32(uint32_t value) { fixed(value, 4); }
-    void fixed64(uint64_t value) { fixed(value, 8); }
+    void fixed32(uint32_t value) {
+        char* to = extend(sizeof value);
+        for (size_t i = 0; i < sizeof value; i++, value >>= 8) to[i] = static_cast<char>(value);
+    }
+    void fixed64(uint64_t value) { store_word(extend(kWordBytes), value); }
     void varint(uint64_t value) {
         if (value < 0x80) return byte(static_cast<uint8_t>(value));
         for (; value >= 0x80; value >>= 7) byte(static_cast<uint8_t>(value | 0x80));
@@ -32,6 +37,19 @@ class ByteWriter {
         varint(bytes.size());
         raw(bytes);
     }
+    // The same of what write() writes.
+    template <class Write>
+    void sized_by(Write write) {
+        const size_t at = size_;
+        byte(0);
+        write();
+        const size_t written = size_ - at - 1;
+        if (written < 0x80) {
+            bytes_[at] = static_cast<char>(written);
+        } else {
+            make_room_for_size(at, written);
+        }
+    }
 
     std::string_view view() const { return {bytes_.data(), size_}; }
     size_t size() const { return size_; }
@@ -42,9 +60,13 @@ class ByteWriter {
     }
 
   private:
-    void fixed(uint64_t value, int size) {
-        char* to = extend(static_cast<size_t>(size));
-        for (int i = 0; i < size; i++, value >>= 8) to[i] = static_cast<char>(value);
+    // There is one byte for it, which is too little.
+    [[gnu::noinline]] void make_room_for_size(size_t at, size_t written) {
+        ByteWriter prefix;
+        prefix.varint(written);
+        extend(prefix.size() - 1);
+        std::memmove(bytes_.data() + at + prefix.size(), bytes_.data() + at + 1, written);
+        std::memcpy(bytes_.data() + at, prefix.bytes_.data(), prefix.size());
     }
     // Room for so many bytes more, which the caller writes.
     char* extend(size_t more) {
@@ -66,9 +88,18 @@ class ByteReader {
   public:
     explicit ByteReader(std::string_view bytes) : rest_(bytes) {}
 
-    uint8_t byte() { return static_cast<uint8_t>(fixed(1)); }
-    uint32_t fixed32() { return static_cast<uint32_t>(fixed(4)); }
-    uint64_t fixed64() { return fixed(8); }
+    uint8_t byte() {
+        const std::string_view bytes = raw(1);
+        return bytes.empty() ? 0 : static_cast<uint8_t>(bytes[0]);
+    }
+    uint32_t fixed32() {
+        const std::string_view bytes = raw(sizeof(uint32_t));
+        return static_cast<uint32_t>(load_part(bytes.data(), bytes.size()));
+    }
+    uint64_t fixed64() {
+        const std::string_view bytes = raw(kWordBytes);
+        return bytes.empty() ? 0 : load_word(bytes.data());
+    }
     uint64_t varint() {
         uint64_t value = 0;
         for (int shift = 0; shift < 64; shift += 7) {
@@ -104,14 +135,6 @@ class ByteReader {
     uint64_t left() const { return rest_.size(); }
 
   private:
-    uint64_t fixed(size_t size) {
-        std::string_view bytes = raw(size);
-        uint64_t value = 0;
-        for (size_t i = bytes.size(); i > 0; i--) {
-            value = value << 8 | static_cast<uint8_t>(bytes[i - 1]);
-        }
-        return value;
-    }
     std::string_view rest_;
     bool ok_ = true;
 };

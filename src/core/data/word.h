@@ -16,6 +16,11 @@ inline uint64_t load_word(const char* bytes) {
     return word;
 }
 
+inline void store_word(char* bytes, uint64_t word) {
+    if constexpr (std::endian::native != std::endian::little) word = __builtin_bswap64(word);
+    std::memcpy(bytes, &word, kWordBytes);
+}
+
 // Fewer than a word, as a word.
 inline uint64_t load_part(const char* bytes, size_t size) {
     uint64_t word = 0;
