@@ -295,7 +295,8 @@ Status ingest_pending_slots(Ingest* ingest, int32_t table, int32_t aggregate,
 PendingValues ingest_pending_values(const Ingest* ingest, int32_t table, int32_t aggregate,
                                     uint32_t slot) noexcept {
     const GroupStore& store = ingest->pipeline.table(table)->store();
-    Aggregate::Pending pending = store.aggregate(static_cast<size_t>(aggregate)).pending(slot);
+    Aggregate::Pending pending =
+        store.aggregate(static_cast<size_t>(aggregate)).pending(store.groups().row(slot));
     return {pending.state.data(), pending.state.size(), pending.entries.data(),
             pending.entries.size()};
 }
@@ -304,7 +305,8 @@ Status ingest_put_state(Ingest* ingest, int32_t table, int32_t aggregate, uint32
                         const char* state, uint64_t size) noexcept {
     return guard([&] {
         GroupStore& store = ingest->pipeline.table(table)->store();
-        store.aggregate(static_cast<size_t>(aggregate)).put_state(slot, {state, size});
+        store.aggregate(static_cast<size_t>(aggregate))
+            .put_state(store.groups().row(slot), {state, size});
     });
 }
 

@@ -7,6 +7,8 @@
 #include <limits>
 #include <optional>
 
+#include "one_group.h"
+
 namespace anomaly {
 namespace {
 
@@ -23,28 +25,19 @@ struct Outcome {
 
 // Half of the rows before a checkpoint, half after it.
 Outcome fold(AggregateKind kind, const Column& rows) {
-    auto before = make_aggregate(kind, rows.type);
-    auto after = make_aggregate(kind, rows.type);
-    uint32_t slot = 3;
-    before->resize(slot + 1);
-    before->clear(slot);
-    after->resize(slot + 1);
-    after->clear(slot);
+    OneGroup before(make_aggregate(kind, rows.type));
+    OneGroup after(make_aggregate(kind, rows.type));
     int32_t half = rows.row_count() / 2;
-    for (int32_t row = 0; row < half; row++) {
-        before->update({{slot}}, {{row}}, &rows);
-    }
+    for (int32_t row = 0; row < half; row++) before.take(rows, row);
     ByteWriter bytes;
-    before->write(slot, bytes);
+    before->write(before.row(), bytes);
     ByteReader in(bytes.view());
-    after->read(slot, in);
+    after->read(after.row(), in);
     EXPECT_TRUE(in.ok() && in.at_end());
-    for (int32_t row = half; row < rows.row_count(); row++) {
-        after->update({{slot}}, {{row}}, &rows);
-    }
+    for (int32_t row = half; row < rows.row_count(); row++) after.take(rows, row);
     Outcome outcome{false, Column(after->result_type())};
     outcome.column.assign_nulls(1);
-    outcome.ok = after->result(slot, outcome.column, 0);
+    outcome.ok = after->result(after.row(), outcome.column, 0);
     return outcome;
 }
 
@@ -145,19 +138,17 @@ TEST(Aggregate, Texts) {
     rows.set_text(2, "\xc3\xa9");  // bytes count, and are unsigned
     rows.set_text(3, "B");
     for (AggregateKind kind : {AggregateKind::kMin, AggregateKind::kMax}) {
-        auto aggregate = make_aggregate(kind, Type::kText);
-        auto copy = make_aggregate(kind, Type::kText);
+        OneGroup aggregate(make_aggregate(kind, Type::kText));
+        OneGroup copy(make_aggregate(kind, Type::kText));
         Column out(Type::kText);
         out.assign_nulls(1);
-        aggregate->resize(1);
-        copy->resize(1);
-        EXPECT_TRUE(aggregate->result(0, out, 0) && out.is_null(0));
-        for (int32_t row = 0; row < 4; row++) aggregate->update({{0U}}, {{row}}, &rows);
+        EXPECT_TRUE(aggregate->result(aggregate.row(), out, 0) && out.is_null(0));
+        for (int32_t row = 0; row < 4; row++) aggregate.take(rows, row);
         ByteWriter bytes;
-        aggregate->write(0, bytes);
+        aggregate->write(aggregate.row(), bytes);
         ByteReader in(bytes.view());
-        copy->read(0, in);
-        EXPECT_TRUE(copy->result(0, out, 0));
+        copy->read(copy.row(), in);
+        EXPECT_TRUE(copy->result(copy.row(), out, 0));
         EXPECT_EQ(out.text_at(0), kind == AggregateKind::kMin ? "B" : "\xc3\xa9");
     }
 }

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "one_group.h"
+
 namespace anomaly {
 namespace {
 
@@ -26,7 +28,7 @@ std::string packed(const Row& row) {
     return bytes + std::string("\x00\x01", 2) + row.value;
 }
 
-void take(Aggregate& aggregate, const std::vector<Row>& rows) {
+void take(OneGroup& kept, const std::vector<Row>& rows) {
     MessageBatch batch;
     Column column(Type::kOpaque);
     column.assign_nulls(static_cast<int32_t>(rows.size()));
@@ -39,28 +41,25 @@ void take(Aggregate& aggregate, const std::vector<Row>& rows) {
     batch.finish();
     MessageRows of;
     of.assign_each(batch);
-    aggregate.begin_batch(of);
-    for (int32_t row = 0; row < column.row_count(); row++) {
-        aggregate.update({{0U}}, {{row}}, &column);
-    }
+    kept->begin_batch(of);
+    for (int32_t row = 0; row < column.row_count(); row++) kept.take(column, row);
 }
 
 // '-': nothing is kept. Half of the rows before a checkpoint, half after it.
 char value_of(bool last, const std::vector<Row>& rows) {
-    auto before = make_kept_row(last);
-    auto after = make_kept_row(last);
-    for (Aggregate* aggregate : {before.get(), after.get()}) aggregate->resize(1);
+    OneGroup before(make_kept_row(last));
+    OneGroup after(make_kept_row(last));
     auto half = rows.begin() + static_cast<std::ptrdiff_t>(rows.size() / 2);
-    take(*before, {rows.begin(), half});
+    take(before, {rows.begin(), half});
     ByteWriter out;
-    before->write_change(0, out);
+    before->write_change(before.row(), out);
     ByteReader in(out.view());
-    after->read_change(0, in);
+    after->read_change(after.row(), in);
     EXPECT_TRUE(in.ok() && in.at_end());
-    take(*after, {half, rows.end()});
+    take(after, {half, rows.end()});
     Column result(after->result_type());
     result.assign_nulls(1);
-    EXPECT_TRUE(after->result(0, result, 0));
+    EXPECT_TRUE(after->result(after.row(), result, 0));
     return result.is_null(0) ? '-' : result.text_at(0).back();
 }
 
@@ -82,12 +81,11 @@ TEST(KeptRow, RowsWithoutATimeDoNotCount) {
 }
 
 TEST(KeptRow, BrokenBytesAreNotTaken) {
-    auto kept = make_kept_row(true);
-    kept->resize(1);
+    OneGroup kept(make_kept_row(true));
     ByteWriter out;
     out.sized("\x01\x02\x03 x");
     ByteReader in(out.view());
-    kept->read(0, in);
+    kept->read(kept.row(), in);
     EXPECT_FALSE(in.ok());
 }
 

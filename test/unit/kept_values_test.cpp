@@ -8,6 +8,7 @@
 #include <set>
 
 #include "core/group/group_store.h"
+#include "one_group.h"
 
 namespace anomaly {
 namespace {
@@ -29,10 +30,11 @@ struct Rows {
         batch.finish();
         rows.assign_each(batch);
     }
-    void into(Aggregate& aggregate, uint32_t slot) {
+    void into(OneGroup& kept) { into(*kept.operator->(), kept.row()); }
+    void into(Aggregate& aggregate, char* group) {
         aggregate.begin_batch(rows);
         for (int32_t row = 0; row < column.row_count(); row++) {
-            aggregate.update({{slot}}, {{row}}, &column);
+            aggregate.update({&group, 1}, {{row}}, &column);
         }
     }
     MessageBatch batch;
@@ -41,23 +43,20 @@ struct Rows {
 };
 
 std::unique_ptr<Aggregate> make(const KeptOptions& options, Type type = Type::kText) {
-    auto aggregate = make_kept_values(type, options);
-    aggregate->resize(2);
-    aggregate->clear(1);
-    return aggregate;
+    return make_kept_values(type, options);
 }
 
-std::string image(const Aggregate& aggregate, uint32_t slot = 1) {
-    Column out(aggregate.result_type());
+std::string image(OneGroup& kept) {
+    Column out(kept->result_type());
     out.assign_nulls(1);
-    EXPECT_TRUE(aggregate.result(slot, out, 0));
+    EXPECT_TRUE(kept->result(kept.row(), out, 0));
     return out.is_null(0) ? std::string() : std::string(out.text_at(0));
 }
 
-int64_t count(const Aggregate& aggregate) {
+int64_t count(OneGroup& kept) {
     Column out(Type::kInt8);
     out.assign_nulls(1);
-    EXPECT_TRUE(aggregate.result(1, out, 0));
+    EXPECT_TRUE(kept->result(kept.row(), out, 0));
     return out.int_at(0);
 }
 
@@ -72,65 +71,65 @@ void carry(Write write, Read read) {
 }
 
 TEST(KeptValues, EntriesHavePlaceAndValue) {
-    auto kept = make(kPlain);
-    EXPECT_EQ(image(*kept), "");
-    Rows({"ab", nullptr, ""}, 5).into(*kept, 1);
-    EXPECT_EQ(image(*kept), std::string("\x07\x05\x03"
-                                        "ab\x07\x06\x00\x07\x07\x01",
-                                        11));
+    OneGroup kept(make(kPlain));
+    EXPECT_EQ(image(kept), "");
+    Rows({"ab", nullptr, ""}, 5).into(kept);
+    EXPECT_EQ(image(kept), std::string("\x07\x05\x03"
+                                       "ab\x07\x06\x00\x07\x07\x01",
+                                       11));
 }
 
 TEST(KeptValues, ChangesAddUpToTheWhole) {
     for (const KeptOptions& options : {kPlain, kDistinct}) {
-        auto kept = make(options);
-        auto follower = make(options);
+        OneGroup kept(make(options));
+        OneGroup follower(make(options));
         for (int64_t turn = 0; turn < 5; turn++) {
-            Rows({"a", "b", nullptr, turn % 2 != 0 ? "odd" : "even"}, turn * 4).into(*kept, 1);
-            carry([&](ByteWriter& out) { kept->write_change(1, out); },
-                  [&](ByteReader& in) { follower->read_change(1, in); });
-            kept->settle(1);
+            Rows({"a", "b", nullptr, turn % 2 != 0 ? "odd" : "even"}, turn * 4).into(kept);
+            carry([&](ByteWriter& out) { kept->write_change(kept.row(), out); },
+                  [&](ByteReader& in) { follower->read_change(follower.row(), in); });
+            kept->settle(kept.row());
         }
-        EXPECT_EQ(image(*kept), image(*follower));
-        auto copy = make(options);
-        Rows({"gone"}).into(*copy, 1);
-        carry([&](ByteWriter& out) { kept->write(1, out); },
-              [&](ByteReader& in) { copy->read(1, in); });
-        EXPECT_EQ(image(*kept), image(*copy));
+        EXPECT_EQ(image(kept), image(follower));
+        OneGroup copy(make(options));
+        Rows({"gone"}).into(copy);
+        carry([&](ByteWriter& out) { kept->write(kept.row(), out); },
+              [&](ByteReader& in) { copy->read(copy.row(), in); });
+        EXPECT_EQ(image(kept), image(copy));
         // What is read goes on as what was written.
-        Rows({"b", "new"}, 100).into(*kept, 1);
-        Rows({"b", "new"}, 100).into(*copy, 1);
-        EXPECT_EQ(image(*kept), image(*copy));
+        Rows({"b", "new"}, 100).into(kept);
+        Rows({"b", "new"}, 100).into(copy);
+        EXPECT_EQ(image(kept), image(copy));
     }
 }
 
 TEST(KeptValues, NothingNewIsNoChange) {
-    auto kept = make(kPlain);
-    Rows({"a"}).into(*kept, 1);
-    kept->settle(1);
+    OneGroup kept(make(kPlain));
+    Rows({"a"}).into(kept);
+    kept->settle(kept.row());
     ByteWriter out;
-    kept->write_change(1, out);
+    kept->write_change(kept.row(), out);
     EXPECT_EQ(out.size(), 2U);
 }
 
 TEST(KeptValues, DistinctValuesAreKeptOnce) {
-    auto kept = make(kDistinct);
-    auto counted = make(kCounts);
+    OneGroup kept(make(kDistinct));
+    OneGroup counted(make(kCounts));
     std::mt19937 random(1);
     std::set<std::string> seen;
     for (int turn = 0; turn < 2000; turn++) {
         std::string value = std::to_string(random() % 500);
         seen.insert(value);
-        Rows({value.c_str(), nullptr}, turn).into(*kept, 1);
-        Rows({value.c_str(), nullptr}, turn).into(*counted, 1);
+        Rows({value.c_str(), nullptr}, turn).into(kept);
+        Rows({value.c_str(), nullptr}, turn).into(counted);
     }
-    EXPECT_EQ(count(*counted), static_cast<int64_t>(seen.size()));
-    std::string first = image(*kept);
-    Rows({"17", nullptr}, 5000).into(*kept, 1);
-    EXPECT_EQ(image(*kept), first);
+    EXPECT_EQ(count(counted), static_cast<int64_t>(seen.size()));
+    std::string first = image(kept);
+    Rows({"17", nullptr}, 5000).into(kept);
+    EXPECT_EQ(image(kept), first);
 }
 
 TEST(KeptValues, EqualFloatsCountOnce) {
-    auto counted = make(kCounts, Type::kFloat8);
+    OneGroup counted(make(kCounts, Type::kFloat8));
     Column column(Type::kFloat8);
     column.assign_nulls(6);
     const double values[] = {0.0, -0.0, std::nan("1"), -std::nan("2"), 1.5};
@@ -143,41 +142,42 @@ TEST(KeptValues, EqualFloatsCountOnce) {
     MessageRows rows;
     rows.assign_each(batch);
     counted->begin_batch(rows);
-    for (int32_t row = 0; row < 6; row++) counted->update({{1U}}, {{row}}, &column);
-    EXPECT_EQ(count(*counted), 3);
+    for (int32_t row = 0; row < 6; row++) counted.take(column, row);
+    EXPECT_EQ(count(counted), 3);
 }
 
 TEST(KeptValues, AStateTakesThePlaceOfItsEntries) {
-    auto kept = make(kFolds);
-    Rows({"a", "b"}).into(*kept, 1);
-    EXPECT_EQ(image(*kept), "");
-    EXPECT_FALSE(kept->pending(1).entries.empty());
-    kept->put_state(1, "state");
-    EXPECT_TRUE(kept->pending(1).entries.empty());
-    EXPECT_EQ(kept->pending(1).state, "state");
-    auto copy = make(kFolds);
-    carry([&](ByteWriter& out) { kept->write_change(1, out); },
-          [&](ByteReader& in) { copy->read_change(1, in); });
-    EXPECT_EQ(image(*copy), "state");
+    OneGroup kept(make(kFolds));
+    Rows({"a", "b"}).into(kept);
+    EXPECT_EQ(image(kept), "");
+    EXPECT_FALSE(kept->pending(kept.row()).entries.empty());
+    kept->put_state(kept.row(), "state");
+    EXPECT_TRUE(kept->pending(kept.row()).entries.empty());
+    EXPECT_EQ(kept->pending(kept.row()).state, "state");
+    OneGroup copy(make(kFolds));
+    carry([&](ByteWriter& out) { kept->write_change(kept.row(), out); },
+          [&](ByteReader& in) { copy->read_change(copy.row(), in); });
+    EXPECT_EQ(image(copy), "state");
 }
 
 TEST(KeptValues, MemoryIsCountedAndGivenBack) {
-    auto kept = make(kDistinct);
+    OneGroup kept(make(kDistinct));
     size_t empty = kept->memory_bytes();
     std::string large(10000, 'x');
-    Rows({large.c_str()}).into(*kept, 1);
+    Rows({large.c_str()}).into(kept);
     EXPECT_GE(kept->memory_bytes(), empty + large.size());
-    kept->clear(1);
+    kept->free(kept.row());
+    kept->make(kept.row());
     EXPECT_EQ(kept->memory_bytes(), empty);
 }
 
 TEST(KeptValues, BrokenBytesAreNotTaken) {
-    auto kept = make(kPlain);
+    OneGroup kept(make(kPlain));
     ByteWriter out;
     out.sized("");
     out.sized("\x07\x05\x09 ab");  // the value is longer than what there is
     ByteReader in(out.view());
-    kept->read(1, in);
+    kept->read(kept.row(), in);
     EXPECT_FALSE(in.ok());
 }
 
@@ -188,7 +188,7 @@ TEST(KeptValues, AClosedWindowFreesItsValues) {
     size_t before = store.memory_bytes();
     uint32_t slot = store.touch(30, {}, 0);
     std::string large(100000, 'x');
-    Rows({large.c_str()}).into(store.aggregate(0), slot);
+    Rows({large.c_str()}).into(store.aggregate(0), store.groups().row(slot));
     EXPECT_GE(store.memory_bytes(), before + large.size());
     store.clear_changed();
     store.free_window(30);

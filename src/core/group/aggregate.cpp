@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 
-#include "core/data/slot_array.h"
 #include "core/group/extreme_text.h"
 #include "core/group/kept_row.h"
 #include "core/group/kept_values.h"
@@ -289,38 +288,30 @@ struct BoolFold {
 };
 
 template <class Policy>
-class TypedAggregate final : public Aggregate {
+class TypedAggregate final : public AggregateOf<typename Policy::State> {
   public:
     explicit TypedAggregate(Type result_type) : result_type_(result_type) {}
 
     Type result_type() const override { return result_type_; }
-    void resize(uint32_t slot_limit) override { states_.resize(slot_limit); }
-    void clear(uint32_t slot) override { states_[slot] = {}; }
-    void prefetch(std::span<const uint32_t> slots) const override {
-        for (uint32_t slot : slots) __builtin_prefetch(&states_[slot]);
-    }
-    void update(std::span<const uint32_t> slots, std::span<const int32_t> rows,
+    void update(std::span<char* const> groups, std::span<const int32_t> rows,
                 const Column* argument) override {
         const Column none(Type::kBool);
         const Column& column = argument != nullptr ? *argument : none;
-        constexpr size_t kAhead = 16;  // states are far apart where there are many groups
-        for (size_t i = 0; i < slots.size(); i++) {
-            if (i + kAhead < slots.size()) __builtin_prefetch(&states_[slots[i + kAhead]], 1);
+        for (size_t i = 0; i < groups.size(); i++) {
             if (argument != nullptr && column.is_null(rows[i])) continue;
-            Policy::add(states_[slots[i]], column, rows[i]);
+            Policy::add(this->state(groups[i]), column, rows[i]);
         }
     }
-    bool result(uint32_t slot, Column& out, int32_t row) const override {
-        return Policy::result(states_[slot], out, row);
+    bool result(const char* group, Column& out, int32_t row) const override {
+        return Policy::result(this->state(group), out, row);
     }
-    void write(uint32_t slot, ByteWriter& out) const override { Policy::write(states_[slot], out); }
-    void read(uint32_t slot, ByteReader& in) override { Policy::read(states_[slot], in); }
-    size_t memory_bytes() const override { return states_.memory_bytes(); }
-    uint32_t state_bytes() const override { return sizeof(typename Policy::State); }
+    void write(const char* group, ByteWriter& out) const override {
+        Policy::write(this->state(group), out);
+    }
+    void read(char* group, ByteReader& in) override { Policy::read(this->state(group), in); }
 
   private:
     Type result_type_;
-    SlotArray<typename Policy::State> states_;
 };
 
 template <class Policy>

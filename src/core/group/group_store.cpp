@@ -5,53 +5,77 @@
 
 namespace anomaly {
 
+namespace {
+
+// Gives each aggregate its place in a group's row, those first that need the largest alignment;
+// what comes back is the size of the row's head: the states and one byte of marks.
+uint32_t place_states(const std::vector<std::unique_ptr<Aggregate>>& aggregates) {
+    std::vector<Aggregate*> order;
+    for (auto& aggregate : aggregates) order.push_back(aggregate.get());
+    std::stable_sort(order.begin(), order.end(), [](const Aggregate* a, const Aggregate* b) {
+        return a->state_alignment() > b->state_alignment();
+    });
+    uint32_t offset = 0;
+    for (Aggregate* aggregate : order) {
+        const uint32_t alignment = aggregate->state_alignment();
+        offset = (offset + alignment - 1) / alignment * alignment;
+        aggregate->place_states(offset);
+        offset += aggregate->state_bytes();
+    }
+    return offset + 1;
+}
+
+}  // namespace
+
 GroupStore::GroupStore(std::vector<Type> key_types,
                        std::vector<std::unique_ptr<Aggregate>> aggregates)
     : codec_(std::move(key_types)),
-      groups_(codec_.tail_bytes()),
-      aggregates_(std::move(aggregates)) {}
+      aggregates_(std::move(aggregates)),
+      groups_(codec_.tail_bytes(), place_states(aggregates_)) {
+    for (auto& aggregate : aggregates_) owns_memory_ = owns_memory_ || aggregate->owns_memory();
+}
+
+GroupStore::~GroupStore() {
+    while (groups_.window_count() > 0) free_window(groups_.first_window());
+}
 
 uint32_t GroupStore::find_or_add(int64_t window_start, std::string_view key, uint32_t hash) {
     bool added = false;
     uint32_t slot = groups_.find_or_add(window_start, key, hash, &added);
     if (!added) return slot;
-    marks_.resize(groups_.slot_limit());
-    marks_[slot] = 0;
-    for (auto& aggregate : aggregates_) {
-        aggregate->resize(groups_.slot_limit());
-        aggregate->clear(slot);
-    }
+    char* group = row(slot);
+    mark(group) = 0;
+    for (auto& aggregate : aggregates_) aggregate->make(group);
     return slot;
 }
 
 uint32_t GroupStore::touch(int64_t window_start, const std::vector<const Column*>& keys,
-                           int32_t row) {
+                           int32_t row_number) {
     scratch_.clear();
-    codec_.encode(keys, row, scratch_);
+    codec_.encode(keys, row_number, scratch_);
     std::string_view key = scratch_.view();
     uint32_t slot = find_or_add(window_start, key, groups_.hash_of(window_start, key));
-    mark_changed(slot);
+    mark_changed(slot, row(slot));
     return slot;
 }
 
-void GroupStore::mark_changed(uint32_t slot) {
-    if (is_changed(slot)) return;
+void GroupStore::mark_changed(uint32_t slot, char* group) {
+    if ((mark(group) & kChanged) != 0) return;
     changed_.push_back(slot);
-    marks_[slot] |= kChanged;
+    mark(group) |= kChanged;
 }
 
 void GroupStore::touch_all(std::span<const int64_t> window_starts, std::span<const int32_t> rows,
-                           const std::vector<const Column*>& keys, std::vector<uint32_t>& slots) {
+                           const std::vector<const Column*>& keys, std::vector<char*>& groups) {
     for (size_t i = 0; i < rows.size(); i += kTogether) {
         size_t count = std::min(kTogether, rows.size() - i);
-        find_together(window_starts.subspan(i, count), rows.subspan(i, count), keys, slots);
+        find_together(window_starts.subspan(i, count), rows.subspan(i, count), keys, groups);
     }
 }
 
 void GroupStore::find_together(std::span<const int64_t> window_starts,
                                std::span<const int32_t> rows,
-                               const std::vector<const Column*>& keys,
-                               std::vector<uint32_t>& slots) {
+                               const std::vector<const Column*>& keys, std::vector<char*>& groups) {
     std::array<Wanted, kTogether> wanted;
     scratch_.clear();
     for (size_t i = 0; i < rows.size(); i++) {
@@ -65,82 +89,35 @@ void GroupStore::find_together(std::span<const int64_t> window_starts,
         wanted[i].likely = groups_.likely_slot(wanted[i].hash);
     }
     for (size_t i = 0; i < rows.size(); i++) {
-        if (wanted[i].likely >= 0) groups_.prefetch_key(static_cast<uint32_t>(wanted[i].likely));
-    }
-    for (size_t i = 0; i < rows.size(); i++) {
         std::string_view key = scratch_.view().substr(wanted[i].key_at, wanted[i].key_size);
         uint32_t slot = static_cast<uint32_t>(wanted[i].likely);
         if (wanted[i].likely < 0 || !groups_.is_group(slot, window_starts[i], key)) {
             slot = find_or_add(window_starts[i], key, wanted[i].hash);
         }
-        slots.push_back(slot);
-        mark_changed(slot);
-    }
-}
-
-void GroupStore::prefetch(std::span<const uint32_t> slots) const {
-    for (uint32_t slot : slots) {
-        groups_.prefetch_group(slot);
-        __builtin_prefetch(&marks_[slot]);
-    }
-    for (auto& aggregate : aggregates_) aggregate->prefetch(slots);
-    for (uint32_t slot : slots) groups_.prefetch_key(slot);
-}
-
-void GroupStore::sort_changed() {
-    // Where many of all groups are changed, their marks are a quicker way to the same.
-    constexpr size_t kFew = 32;
-    if (changed_.size() * kFew < groups_.slot_limit()) {
-        std::sort(changed_.begin(), changed_.end());
-        return;
-    }
-    size_t count = 0;
-    for (uint32_t slot = 0; slot < groups_.slot_limit(); slot++) {
-        if (is_changed(slot)) changed_[count++] = slot;
+        groups.push_back(row(slot));
+        mark_changed(slot, groups.back());
     }
 }
 
 void GroupStore::clear_changed() {
-    for (auto& aggregate : aggregates_) {
-        if (!aggregate->owns_memory()) continue;
-        for (uint32_t slot : changed_) aggregate->settle(slot);
+    for (uint32_t slot : changed_) {
+        char* group = row(slot);
+        mark(group) &= static_cast<uint8_t>(~kChanged);
+        if (!owns_memory_) continue;
+        for (auto& aggregate : aggregates_) aggregate->settle(group);
     }
-    for (uint32_t slot : changed_) marks_[slot] &= static_cast<uint8_t>(~kChanged);
     changed_.clear();
 }
 
 void GroupStore::free_window(int64_t window_start) {
-    std::vector<uint32_t> slots;
-    for (auto& aggregate : aggregates_) {
-        if (!aggregate->owns_memory()) continue;
-        if (slots.empty()) groups_.append_slots_of_window(window_start, slots);
-        for (uint32_t slot : slots) aggregate->clear(slot);
-    }
-    groups_.free_window(window_start);
-}
-
-bool GroupStore::is_sparse() const {
-    constexpr uint32_t kWorthIt = 1 << 12;
-    return groups_.slot_limit() >= kWorthIt && groups_.size() < groups_.slot_limit() / 4;
-}
-
-void GroupStore::compact(std::vector<std::unique_ptr<Aggregate>> aggregates) {
-    constexpr size_t kPieceGroups = 4096;
-    GroupStore fresh(codec_.types(), std::move(aggregates));
-    std::vector<uint32_t> slots;
-    for (int32_t shard = 0; shard < kShardCount; shard++) {
-        slots.clear();
-        groups_.append_slots_of_shard(shard, slots);
-        for (size_t from = 0; from < slots.size(); from += kPieceGroups) {
-            std::span<const uint32_t> piece(slots);
-            piece = piece.subspan(from, std::min(kPieceGroups, slots.size() - from));
-            ByteWriter bytes;
-            write_groups(piece, Extent::kWhole, bytes, [] {});
-            ByteReader in(bytes.view());
-            fresh.read_groups(in, Extent::kWhole, [](int64_t, int32_t) { return true; });
+    if (owns_memory_) {
+        std::vector<uint32_t> slots;
+        groups_.append_slots_of_window(window_start, slots);
+        for (uint32_t slot : slots) {
+            for (auto& aggregate : aggregates_) aggregate->free(row(slot));
         }
     }
-    *this = std::move(fresh);
+    groups_.free_window(window_start);
 }
 
 void GroupStore::columns(std::span<const uint32_t> slots, std::vector<Column>& keys,
@@ -152,10 +129,10 @@ void GroupStore::columns(std::span<const uint32_t> slots, std::vector<Column>& k
     for (auto& a : aggregates_) aggregates.emplace_back(a->result_type()).assign_nulls(count);
     failed.assign(slots.size(), 0);
     for (int32_t row = 0; row < count; row++) {
-        uint32_t slot = slots[static_cast<size_t>(row)];
-        codec_.decode(groups_.key(slot), keys, row);
+        const char* group = this->row(slots[static_cast<size_t>(row)]);
+        codec_.decode(groups_.rows().key_of(group), keys, row);
         for (size_t a = 0; a < aggregates_.size(); a++) {
-            if (!aggregates_[a]->result(slot, aggregates[a], row)) {
+            if (!aggregates_[a]->result(group, aggregates[a], row)) {
                 failed[static_cast<size_t>(row)] = 1;
             }
         }
@@ -191,31 +168,33 @@ bool GroupStore::read_shape(ByteReader& in) const {
 }
 
 void GroupStore::write_group(uint32_t slot, int64_t window_before, Extent extent, ByteWriter& out) {
+    char* group = row(slot);
     out.zigzag(static_cast<int64_t>(static_cast<uint64_t>(groups_.window_start(slot)) -
                                     static_cast<uint64_t>(window_before)));
-    out.byte(is_written(slot) ? 1 : 0);
-    out.sized(groups_.key(slot));
-    scratch_.clear();
-    for (auto& aggregate : aggregates_) {
-        if (extent == Extent::kChange) {
-            aggregate->write_change(slot, scratch_);
-        } else {
-            aggregate->write(slot, scratch_);
+    out.byte((mark(group) & kWritten) != 0 ? 1 : 0);
+    out.sized(groups_.rows().key_of(group));
+    out.sized_by([&] {
+        for (auto& aggregate : aggregates_) {
+            if (extent == Extent::kChange) {
+                aggregate->write_change(group, out);
+            } else {
+                aggregate->write(group, out);
+            }
         }
-    }
-    out.sized(scratch_.view());
+    });
 }
 
 bool GroupStore::read_group(int64_t window_start, uint8_t written, std::string_view key,
                             std::string_view state, Extent extent) {
     uint32_t slot = find_or_add(window_start, key, groups_.hash_of(window_start, key));
     if (written != 0) set_written(slot);
+    char* group = row(slot);
     ByteReader in(state);
     for (auto& aggregate : aggregates_) {
         if (extent == Extent::kChange) {
-            aggregate->read_change(slot, in);
+            aggregate->read_change(group, in);
         } else {
-            aggregate->read(slot, in);
+            aggregate->read(group, in);
         }
     }
     return in.ok() && in.at_end();
@@ -226,16 +205,13 @@ int32_t GroupStore::shard_of_key(int64_t window_start, std::string_view key) con
 }
 
 size_t GroupStore::memory_bytes() const {
-    size_t bytes =
-        groups_.memory_bytes() + marks_.memory_bytes() + changed_.capacity() * sizeof(changed_[0]);
+    size_t bytes = groups_.memory_bytes() + changed_.capacity() * sizeof(changed_[0]);
     for (auto& aggregate : aggregates_) bytes += aggregate->memory_bytes();
     return bytes;
 }
 
 uint32_t GroupStore::bytes_per_group() const {
-    uint32_t bytes = 17;  // of the table and its marks
-    for (auto& aggregate : aggregates_) bytes += aggregate->state_bytes();
-    return bytes;
+    return groups_.rows().head_bytes() + GroupRows::kMeanRestBytes;
 }
 
 }  // namespace anomaly

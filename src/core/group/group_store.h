@@ -2,7 +2,6 @@
 // commit. One thread.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -19,31 +18,31 @@ namespace anomaly {
 class GroupStore {
   public:
     GroupStore(std::vector<Type> key_types, std::vector<std::unique_ptr<Aggregate>> aggregates);
+    ~GroupStore();
+    GroupStore(const GroupStore&) = delete;
+    GroupStore& operator=(const GroupStore&) = delete;
 
     // The slot of a group, made if there is none; marks it changed.
     uint32_t touch(int64_t window_start, const std::vector<const Column*>& keys, int32_t row);
-    // The same for the groups (window_starts[i], keys of rows[i]), appended to slots.
+    // The same for the groups (window_starts[i], keys of rows[i]); their rows are appended to
+    // groups.
     void touch_all(std::span<const int64_t> window_starts, std::span<const int32_t> rows,
-                   const std::vector<const Column*>& keys, std::vector<uint32_t>& slots);
+                   const std::vector<const Column*>& keys, std::vector<char*>& groups);
     Aggregate& aggregate(size_t i) { return *aggregates_[i]; }
     const Aggregate& aggregate(size_t i) const { return *aggregates_[i]; }
 
     const GroupTable& groups() const { return groups_; }
     const std::vector<uint32_t>& changed() const { return changed_; }
-    // Puts them into the order of slots, in which their memory lies.
-    void sort_changed();
-    bool is_changed(uint32_t slot) const { return (marks_[slot] & kChanged) != 0; }
+    // Puts slots into the order in which their memory lies.
+    void sort_slots(std::vector<uint32_t>& slots) { groups_.sort(slots); }
+    void sort_changed() { sort_slots(changed_); }
+    bool is_changed(uint32_t slot) const { return (mark(row(slot)) & kChanged) != 0; }
     // A commit wrote a row of the group.
-    bool is_written(uint32_t slot) const { return (marks_[slot] & kWritten) != 0; }
-    void set_written(uint32_t slot) { marks_[slot] |= kWritten; }
+    bool is_written(uint32_t slot) const { return (mark(row(slot)) & kWritten) != 0; }
+    void set_written(uint32_t slot) { mark(row(slot)) |= kWritten; }
     void clear_changed();
     // Their changed marks must have been cleared.
     void free_window(int64_t window_start);
-
-    // Most of the memory is of groups that are gone; compact gives it back. Nothing may be marked
-    // changed; slots are others afterwards.
-    bool is_sparse() const;
-    void compact(std::vector<std::unique_ptr<Aggregate>> aggregates);
 
     // Columns of the groups in the order of slots; failed: 1 where an aggregate has no result.
     // Texts point into the keys, valid until the group's window is freed.
@@ -71,16 +70,13 @@ class GroupStore {
     void expect(uint64_t groups) { groups_.expect(groups); }
 
     size_t memory_bytes() const;
-    uint32_t bytes_per_group() const;  // states and table, without keys and index
+    uint32_t bytes_per_group() const;  // states and marks, without the key and the index
 
   private:
-    GroupStore(GroupStore&&) = default;
-    GroupStore& operator=(GroupStore&&) = default;
-
     enum Mark : uint8_t { kChanged = 1, kWritten = 2 };
 
     // Rows whose groups are looked for together, so that their memory is waited for together.
-    static constexpr size_t kTogether = 16;
+    static constexpr size_t kTogether = 32;
     struct Wanted {
         size_t key_at;  // in scratch_
         size_t key_size;
@@ -88,20 +84,22 @@ class GroupStore {
         int64_t likely;  // slot, -1: none
     };
     void find_together(std::span<const int64_t> window_starts, std::span<const int32_t> rows,
-                       const std::vector<const Column*>& keys, std::vector<uint32_t>& slots);
+                       const std::vector<const Column*>& keys, std::vector<char*>& groups);
     uint32_t find_or_add(int64_t window_start, std::string_view key, uint32_t hash);
-    void mark_changed(uint32_t slot);
-    // Asks for the memory of groups that are looked at next.
-    void prefetch(std::span<const uint32_t> slots) const;
+    char* row(uint32_t slot) const { return groups_.row(slot); }
+    uint8_t& mark(char* group) const {
+        return reinterpret_cast<uint8_t&>(group[groups_.rows().head_bytes() - 1]);
+    }
+    void mark_changed(uint32_t slot, char* group);
     void write_group(uint32_t slot, int64_t window_before, Extent extent, ByteWriter& out);
     bool read_group(int64_t window_start, uint8_t written, std::string_view key,
                     std::string_view state, Extent extent);
     int32_t shard_of_key(int64_t window_start, std::string_view key) const;
 
     GroupKeyCodec codec_;
-    GroupTable groups_;
     std::vector<std::unique_ptr<Aggregate>> aggregates_;
-    SlotArray<uint8_t> marks_;
+    GroupTable groups_;
+    bool owns_memory_ = false;  // an aggregate
     std::vector<uint32_t> changed_;
     ByteWriter scratch_;
 };
@@ -111,8 +109,9 @@ void GroupStore::write_groups(std::span<const uint32_t> slots, Extent extent, By
                               AfterEach after_each) {
     out.varint(slots.size());
     int64_t window = 0;
+    constexpr size_t kAhead = 8;
     for (size_t i = 0; i < slots.size(); i++) {
-        if (i % kTogether == 0) prefetch(slots.subspan(i, std::min(kTogether, slots.size() - i)));
+        if (i + kAhead < slots.size()) groups_.rows().prefetch(slots[i + kAhead]);
         write_group(slots[i], window, extent, out);
         window = groups_.window_start(slots[i]);
         after_each();

@@ -4,8 +4,6 @@
 #include <string>
 #include <tuple>
 
-#include "core/data/slot_array.h"
-
 namespace anomaly {
 
 namespace {
@@ -13,7 +11,7 @@ namespace {
 // time, partition, offset
 using Place = std::tuple<int64_t, int32_t, int64_t>;
 
-struct Slot {
+struct RowState {
     std::string value;
     Place place;
     bool present = false;
@@ -31,36 +29,39 @@ std::optional<int64_t> time_of(std::string_view row) {
     return static_cast<int64_t>(time);
 }
 
-class KeptRow final : public Aggregate {
+class KeptRow final : public AggregateOf<RowState> {
   public:
     explicit KeptRow(bool last) : last_(last) {}
 
     Type result_type() const override { return Type::kOpaque; }
-    void resize(uint32_t slot_limit) override { slots_.resize(slot_limit); }
-    void clear(uint32_t slot) override {
-        bytes_ -= slots_[slot].value.capacity();
-        slots_[slot] = {};
-        bytes_ += slots_[slot].value.capacity();
+    void make(char* group) override {
+        AggregateOf::make(group);
+        bytes_ += state(group).value.capacity();
+    }
+    void free(char* group) override {
+        bytes_ -= state(group).value.capacity();
+        state(group).~RowState();
     }
     void begin_batch(const MessageRows& batch) override { batch_ = &batch; }
-    void update(std::span<const uint32_t> slots, std::span<const int32_t> rows,
+    void update(std::span<char* const> groups, std::span<const int32_t> rows,
                 const Column* argument) override {
-        for (size_t i = 0; i < slots.size(); i++) {
+        for (size_t i = 0; i < groups.size(); i++) {
             std::string_view row = argument->text_at(rows[i]);
             std::optional<int64_t> time = time_of(row);
             if (!time) continue;
             const Message& message = batch_->message(rows[i]);
-            add(slots_[slots[i]], {*time, message.partition, message.offset}, row);
+            add(state(groups[i]), {*time, message.partition, message.offset}, row);
         }
     }
-    bool result(uint32_t slot, Column& out, int32_t row) const override {
-        const Slot& s = slots_[slot];
+    bool result(const char* group, Column& out, int32_t row) const override {
+        const RowState& s = state(group);
         if (s.present) out.set_text(row, s.value);
         return true;
     }
-    void write(uint32_t slot, ByteWriter& out) const override { out.sized(slots_[slot].value); }
-    void read(uint32_t slot, ByteReader& in) override {
-        clear(slot);
+    void write(const char* group, ByteWriter& out) const override { out.sized(state(group).value); }
+    void read(char* group, ByteReader& in) override {
+        free(group);
+        make(group);
         std::string_view entry = in.sized();
         if (entry.empty()) return;
         ByteReader rest(entry);
@@ -72,16 +73,15 @@ class KeptRow final : public Aggregate {
         if (!rest.ok() || !rest.at_end() || !time) {
             in.fail();
         } else {
-            add(slots_[slot], {*time, partition, offset}, row);
+            add(state(group), {*time, partition, offset}, row);
         }
     }
     bool owns_memory() const override { return true; }
-    size_t memory_bytes() const override { return slots_.memory_bytes() + bytes_; }
-    uint32_t state_bytes() const override { return sizeof(Slot); }
+    size_t memory_bytes() const override { return bytes_; }
 
   private:
     // Of the rows of one message the later is the last.
-    void add(Slot& s, const Place& place, std::string_view row) {
+    void add(RowState& s, const Place& place, std::string_view row) {
         if (s.present && (last_ ? place < s.place : place >= s.place)) return;
         entry_.clear();
         entry_.varint(static_cast<uint64_t>(std::get<1>(place)));
@@ -96,8 +96,7 @@ class KeptRow final : public Aggregate {
     }
 
     bool last_;
-    SlotArray<Slot> slots_;
-    size_t bytes_ = 0;  // that the slots own
+    size_t bytes_ = 0;  // that the states own
     const MessageRows* batch_ = nullptr;
     ByteWriter entry_;
 };

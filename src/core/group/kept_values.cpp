@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "core/data/column_copy.h"
-#include "core/data/slot_array.h"
 
 namespace anomaly {
 
@@ -100,7 +99,7 @@ class ValueIndex {
     uint32_t size_ = 0;
 };
 
-struct Slot {
+struct Kept {
     Bytes entries;
     uint32_t settled = 0;  // so many bytes of the entries are in the checkpoint log
     Bytes state;           // of an aggregate that folds
@@ -112,21 +111,20 @@ struct Slot {
     }
 };
 
-class KeptValues final : public Aggregate {
+class KeptValues final : public AggregateOf<Kept> {
   public:
     KeptValues(Type argument, const KeptOptions& options)
         : argument_(argument), options_(options) {}
 
     Type result_type() const override { return options_.counts ? Type::kInt8 : Type::kOpaque; }
-    void resize(uint32_t slot_limit) override { slots_.resize(slot_limit); }
-    void clear(uint32_t slot) override {
-        bytes_ -= slots_[slot].memory_bytes();
-        slots_[slot] = {};
+    void free(char* group) override {
+        bytes_ -= state(group).memory_bytes();
+        state(group).~Kept();
     }
     void begin_batch(const MessageRows& batch) override { batch_ = &batch; }
-    void update(std::span<const uint32_t> slots, std::span<const int32_t> rows,
+    void update(std::span<char* const> groups, std::span<const int32_t> rows,
                 const Column* argument) override {
-        for (size_t i = 0; i < slots.size(); i++) {
+        for (size_t i = 0; i < groups.size(); i++) {
             bool null = argument->is_null(rows[i]);
             if (null && options_.counts) continue;
             const Message& message = batch_->message(rows[i]);
@@ -135,11 +133,11 @@ class KeptValues final : public Aggregate {
             head_.varint(static_cast<uint64_t>(message.offset));
             value_.clear();
             write_value(*argument, rows[i], null);
-            add(slots_[slots[i]], head_.view(), {value_.view(), null});
+            add(state(groups[i]), head_.view(), {value_.view(), null});
         }
     }
-    bool result(uint32_t slot, Column& out, int32_t row) const override {
-        const Slot& s = slots_[slot];
+    bool result(const char* group, Column& out, int32_t row) const override {
+        const Kept& s = state(group);
         if (options_.counts) {
             out.set_int(row, s.index ? s.index->size() : 0);
         } else if (std::string_view image = image_of(s); !image.empty()) {
@@ -147,21 +145,23 @@ class KeptValues final : public Aggregate {
         }
         return true;
     }
-    void write(uint32_t slot, ByteWriter& out) const override {
-        out.sized(slots_[slot].state.view());
-        out.sized(slots_[slot].entries.view());
+    void write(const char* group, ByteWriter& out) const override {
+        out.sized(state(group).state.view());
+        out.sized(state(group).entries.view());
     }
-    void read(uint32_t slot, ByteReader& in) override {
-        clear(slot);
-        read_change(slot, in);
+    void read(char* group, ByteReader& in) override {
+        free(group);
+        make(group);
+        read_change(group, in);
     }
-    void write_change(uint32_t slot, ByteWriter& out) const override {
-        out.sized(slots_[slot].state.view());
-        out.sized(slots_[slot].entries.from(slots_[slot].settled));
+    void write_change(const char* group, ByteWriter& out) const override {
+        const Kept& s = state(group);
+        out.sized(s.state.view());
+        out.sized(s.entries.from(s.settled));
     }
-    void read_change(uint32_t slot, ByteReader& in) override {
-        Slot& s = slots_[slot];
-        put_state(slot, in.sized());
+    void read_change(char* group, ByteReader& in) override {
+        Kept& s = state(group);
+        put_state(group, in.sized());
         std::string_view entries = in.sized();
         ByteReader rest(entries);
         while (rest.ok() && !rest.at_end()) {
@@ -171,29 +171,28 @@ class KeptValues final : public Aggregate {
             if (rest.ok()) add(s, from.substr(0, head), entry);
         }
         if (!rest.ok()) in.fail();
-        settle(slot);
+        settle(group);
     }
-    void settle(uint32_t slot) override { slots_[slot].settled = slots_[slot].entries.size(); }
+    void settle(char* group) override { state(group).settled = state(group).entries.size(); }
     bool owns_memory() const override { return true; }
-    Pending pending(uint32_t slot) const override {
+    Pending pending(const char* group) const override {
         if (!options_.folds) return {};
-        return {slots_[slot].state.view(), slots_[slot].entries.view()};
+        return {state(group).state.view(), state(group).entries.view()};
     }
-    void put_state(uint32_t slot, std::string_view state) override {
+    void put_state(char* group, std::string_view image) override {
         if (!options_.folds) return;
-        Slot& s = slots_[slot];
+        Kept& s = state(group);
         bytes_ -= s.memory_bytes();
         s.entries.free();
         s.settled = 0;
         s.state.free();
-        s.state.append(state);
+        s.state.append(image);
         bytes_ += s.memory_bytes();
     }
-    size_t memory_bytes() const override { return slots_.memory_bytes() + bytes_; }
-    uint32_t state_bytes() const override { return sizeof(Slot); }
+    size_t memory_bytes() const override { return bytes_; }
 
   private:
-    std::string_view image_of(const Slot& s) const {
+    std::string_view image_of(const Kept& s) const {
         return options_.folds ? s.state.view() : s.entries.view();
     }
     // Equal values of the distinct have equal bytes: one zero, one NaN.
@@ -215,7 +214,7 @@ class KeptValues final : public Aggregate {
         if (std::isnan(value)) value = std::numeric_limits<double>::quiet_NaN();
         return std::bit_cast<uint64_t>(value == 0 ? 0.0 : value);
     }
-    void add(Slot& s, std::string_view head, const Entry& entry) {
+    void add(Kept& s, std::string_view head, const Entry& entry) {
         size_t before = s.memory_bytes();
         if (options_.distinct) {
             if (!s.index) s.index = std::make_unique<ValueIndex>();
@@ -228,8 +227,7 @@ class KeptValues final : public Aggregate {
 
     Type argument_;
     KeptOptions options_;
-    SlotArray<Slot> slots_;
-    size_t bytes_ = 0;  // that the slots own
+    size_t bytes_ = 0;  // that the states own
     const MessageRows* batch_ = nullptr;
     ByteWriter head_, value_;
 };

@@ -93,7 +93,7 @@ void SnapshotSchedule::restored_snapshot(int32_t shard, int64_t sequence) {
 
 void SnapshotSchedule::wrote_delta(int64_t sequence, int64_t bytes, int64_t state_bytes) {
     log_bytes_ += bytes;
-    if (pass_from_ == 0 && log_bytes_ > std::max(kLogBytesMin, state_bytes)) {
+    if (pass_from_ == 0 && log_bytes_ > std::max(kLogBytesMin, 2 * state_bytes)) {
         pass_from_ = sequence;
         log_bytes_ = 0;
     }

@@ -48,7 +48,7 @@ class CheckpointRows {
     ByteWriter out_;
 };
 
-// Decides when shards are snapshot: once the log since the last pass outgrows the state, each
+// Decides when shards are snapshot: once the log since the last pass is twice the state, each
 // commit writes about as many bytes of snapshots as of deltas until all shards are through.
 class SnapshotSchedule {
   public:

@@ -76,70 +76,61 @@ void TableState::fold_groups(const std::vector<int32_t>& rows, const Column* eve
     for (int32_t k = 0; k < plan_.key_count; k++) {
         keys_.push_back(&values[static_cast<size_t>(plan_.key_at(k))]);
     }
-    slots_.clear();
-    if (plan_.windows) {
-        fold_windows(rows, *event_times, values);
-        return;
-    }
-    slot_starts_.assign(rows.size(), 0);
-    store_.touch_all(slot_starts_, rows, keys_, slots_);
-    fold_aggregates(rows, values);
-}
-
-// A row goes into each of its windows that is open, piece by piece: there may be many.
-void TableState::fold_windows(const std::vector<int32_t>& rows, const Column& event_times,
-                              const std::vector<Column>& values) {
-    constexpr size_t kPieceRows = 32768;
     for (int32_t row : rows) {
-        for (const Window& window : plan_.windows->at(event_times.int_at(row))) {
-            if (window.start_us <= last_closed_) continue;
-            slot_starts_.push_back(window.start_us);
-            slot_rows_.push_back(row);
-        }
-        if (slot_rows_.size() >= kPieceRows) fold_piece(values);
+        add_to_piece(row, event_times);
+        if (piece_rows_.size() >= kPieceRows) fold_piece(values);
     }
     fold_piece(values);
 }
 
+// A row goes into each of its windows that is open.
+void TableState::add_to_piece(int32_t row, const Column* event_times) {
+    if (!plan_.windows) {
+        piece_starts_.push_back(0);
+        piece_rows_.push_back(row);
+        return;
+    }
+    for (const Window& window : plan_.windows->at(event_times->int_at(row))) {
+        if (window.start_us <= last_closed_) continue;
+        piece_starts_.push_back(window.start_us);
+        piece_rows_.push_back(row);
+    }
+}
+
 void TableState::fold_piece(const std::vector<Column>& values) {
-    store_.touch_all(slot_starts_, slot_rows_, keys_, slots_);
-    fold_aggregates(slot_rows_, values);
-    slots_.clear();
-    slot_starts_.clear();
-    slot_rows_.clear();
+    store_.touch_all(piece_starts_, piece_rows_, keys_, piece_groups_);
+    for (int32_t a = 0; a < plan_.aggregate_count; a++) fold_aggregate(a, values);
+    piece_groups_.clear();
+    piece_starts_.clear();
+    piece_rows_.clear();
 }
 
-void TableState::fold_aggregates(const std::vector<int32_t>& rows,
-                                 const std::vector<Column>& values) {
-    for (int32_t a = 0; a < plan_.aggregate_count; a++) fold_aggregate(a, rows, values);
-}
-
-void TableState::fold_aggregate(int32_t a, const std::vector<int32_t>& rows,
-                                const std::vector<Column>& values) {
+void TableState::fold_aggregate(int32_t a, const std::vector<Column>& values) {
     const Column* argument = nullptr;
     if (plan_.at(plan_.argument_at(a)).present) {
         argument = &values[static_cast<size_t>(plan_.argument_at(a))];
     }
     Aggregate& aggregate = store_.aggregate(static_cast<size_t>(a));
     if (!plan_.at(plan_.filter_at(a)).present) {
-        aggregate.update(slots_, rows, argument);
+        aggregate.update(piece_groups_, piece_rows_, argument);
         return;
     }
     const Column& filter = values[static_cast<size_t>(plan_.filter_at(a))];
     chosen_rows_.clear();
-    chosen_slots_.clear();
-    for (size_t i = 0; i < rows.size(); i++) {
-        if (!is_true(filter, rows[i])) continue;
-        chosen_rows_.push_back(rows[i]);
-        chosen_slots_.push_back(slots_[i]);
+    chosen_groups_.clear();
+    for (size_t i = 0; i < piece_rows_.size(); i++) {
+        if (!is_true(filter, piece_rows_[i])) continue;
+        chosen_rows_.push_back(piece_rows_[i]);
+        chosen_groups_.push_back(piece_groups_[i]);
     }
-    aggregate.update(chosen_slots_, chosen_rows_, argument);
+    aggregate.update(chosen_groups_, chosen_rows_, argument);
 }
 
 void TableState::pending_slots(int32_t aggregate, std::vector<uint32_t>& slots) const {
     slots.clear();
     for (uint32_t slot : store_.changed()) {
-        if (!store_.aggregate(static_cast<size_t>(aggregate)).pending(slot).entries.empty()) {
+        const char* group = store_.groups().row(slot);
+        if (!store_.aggregate(static_cast<size_t>(aggregate)).pending(group).entries.empty()) {
             slots.push_back(slot);
         }
     }
@@ -279,25 +270,24 @@ void TableState::show_rows(int32_t first) {
 
 void TableState::gather_checkpoint(int64_t sequence) {
     const GroupTable& groups = store_.groups();
-    int64_t last_closed = closing_.empty() ? INT64_MIN : closing_.back();
-    auto stays = [&](uint32_t slot) {
-        return closing_.empty() || groups.window_start(slot) > last_closed;
-    };
-    std::vector<uint32_t> slots;
-    std::copy_if(store_.changed().begin(), store_.changed().end(), std::back_inserter(slots),
-                 stays);
+    const int64_t last_closed = closing_.empty() ? INT64_MIN : closing_.back();
+    auto goes = [&](uint32_t slot) { return groups.window_start(slot) <= last_closed; };
+    std::vector<uint32_t>& slots = checkpoint_slots_;
+    slots.clear();
+    std::remove_copy_if(store_.changed().begin(), store_.changed().end(), std::back_inserter(slots),
+                        goes);
     int64_t bytes = write_delta(store_, slots, clock_.watermark(), sequence, checkpoint_);
     schedule_.wrote_delta(sequence, bytes, static_cast<int64_t>(store_.memory_bytes()));
     for (int32_t shard; (shard = schedule_.next_shard()) >= 0;) {
         slots.clear();
         groups.append_slots_of_shard(shard, slots);
-        std::sort(slots.begin(), slots.end());  // the order in which their memory lies
-        slots.erase(
-            std::remove_if(slots.begin(), slots.end(), [&](uint32_t slot) { return !stays(slot); }),
-            slots.end());
+        std::erase_if(slots, goes);
+        store_.sort_slots(slots);
         bytes = write_snapshot(store_, slots, shard, sequence, checkpoint_);
         schedule_.wrote_shard(shard, sequence, bytes);
     }
+    constexpr size_t kMany = 1 << 20;
+    if (slots.capacity() > kMany) slots = {};
 }
 
 void TableState::publish(int64_t sequence) {
@@ -336,7 +326,6 @@ void TableState::committed() {
     store_.clear_changed();
     for (int64_t start : closing_) store_.free_window(start);
     closing_.clear();
-    if (store_.is_sparse()) store_.compact(plan_.make_aggregates());
     row_slots_ = {};
     row_flags_ = {};
     checkpoint_.clear();

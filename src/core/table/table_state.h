@@ -71,12 +71,9 @@ class TableState {
   private:
     void fold_groups(const std::vector<int32_t>& rows, const Column* event_times,
                      const std::vector<Column>& values);
-    void fold_windows(const std::vector<int32_t>& rows, const Column& event_times,
-                      const std::vector<Column>& values);
+    void add_to_piece(int32_t row, const Column* event_times);
     void fold_piece(const std::vector<Column>& values);
-    void fold_aggregates(const std::vector<int32_t>& rows, const std::vector<Column>& values);
-    void fold_aggregate(int32_t a, const std::vector<int32_t>& rows,
-                        const std::vector<Column>& values);
+    void fold_aggregate(int32_t a, const std::vector<Column>& values);
     void append_outputs(const MessageRows& batch, const std::vector<int32_t>& rows,
                         const std::vector<Column>& values);
     // A window is closed at the watermark if its start is not after this.
@@ -123,12 +120,15 @@ class TableState {
     std::vector<uint8_t> failed_;
     std::vector<ColumnView> key_views_, aggregate_views_, output_views_;
     CheckpointRows checkpoint_;
+    std::vector<uint32_t> checkpoint_slots_;  // scratch
 
-    // Scratch of fold.
+    // Scratch of fold. Groups are found and moved for a piece of the rows at a time, few enough
+    // that what is found is still in the cache when the aggregates look at it.
+    static constexpr size_t kPieceRows = 1024;
     std::vector<const Column*> keys_;
-    std::vector<uint32_t> slots_, chosen_slots_;
-    std::vector<int32_t> slot_rows_, chosen_rows_;
-    std::vector<int64_t> slot_starts_;  // of their windows
+    std::vector<int64_t> piece_starts_;  // of windows
+    std::vector<int32_t> piece_rows_, chosen_rows_;
+    std::vector<char*> piece_groups_, chosen_groups_;
 };
 
 }  // namespace anomaly

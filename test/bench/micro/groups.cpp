@@ -43,14 +43,17 @@ struct Series {
 
 void fold(GroupStore& store, const Series& series) {
     const std::vector<const Column*> keys = {&series.names};
-    std::vector<uint32_t> slots;
+    constexpr int32_t kPieceRows = 1024;
+    std::vector<char*> groups;
     std::vector<int32_t> rows;
-    for (int32_t row = 0; row < kBatchRows; row++) {
-        rows.push_back(row);
+    const std::vector<int64_t> starts(kPieceRows, 0);
+    for (int32_t from = 0; from < kBatchRows; from += kPieceRows) {
+        rows.clear();
+        groups.clear();
+        for (int32_t row = 0; row < kPieceRows; row++) rows.push_back(from + row);
+        store.touch_all(starts, rows, keys, groups);
+        for (size_t a = 0; a < 2; a++) store.aggregate(a).update(groups, rows, &series.usage);
     }
-    const std::vector<int64_t> starts(rows.size(), 0);
-    store.touch_all(starts, rows, keys, slots);
-    for (size_t a = 0; a < 2; a++) store.aggregate(a).update(slots, rows, &series.usage);
 }
 
 void update_groups(benchmark::State& state) {
