@@ -17,6 +17,7 @@ extern "C" {
 #include "access/reloptions.h"
 #include "access/sysattr.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/dependency.h"
@@ -193,6 +194,15 @@ inline Oid inserting_user(ResultRelInfo* result, EState* state) {
                                : result;
     const Oid user = exec_rt_fetch(named->ri_RangeTableIndex, state)->checkAsUser;
     return OidIsValid(user) ? user : GetUserId();
+#endif
+}
+
+// For a row just inserted. 16 can leave out what only summarizes.
+inline void insert_index_entries(ResultRelInfo* result, TupleTableSlot* slot, EState* state) {
+#if PG_VERSION_NUM >= 160000
+    ExecInsertIndexTuples(result, slot, state, false, false, NULL, NIL, false);
+#else
+    ExecInsertIndexTuples(result, slot, state, false, false, NULL, NIL);
 #endif
 }
 

@@ -2,7 +2,8 @@
 # those that there are; and a log that outgrows its state gives way to snapshots.
 # Method: the same changes in a table of many groups, in one of few, and in one whose groups are
 # wide, so that its log grows; bytes counted after each commit; then the worker is killed, and all
-# are held against their own SELECT.
+# are held against their own SELECT. Then an index more on the log, and a row that stands in
+# the way.
 use strict;
 use warnings;
 use Anomaly qw(cluster create_server wait_until wait_for_messages same_rows worker_pids);
@@ -95,6 +96,24 @@ same_rows($node, 'SELECT key, c, t FROM wide',
     'SELECT n % 50, count(*), max(CASE WHEN v > '
       . $groups . q{ THEN repeat(md5(v::text), 60) ELSE '' END COLLATE "C") FROM plain GROUP BY 1},
     'wide groups');
+
+# The log is written without statements, yet it is a table like others.
+$node->safe_psql('postgres', 'CREATE INDEX by_sequence ON anomaly.checkpoint (sequence, relid)');
+ok(send_values(1 .. $changed), 'an index of an administrator is no obstacle');
+my $rows = 'SELECT count(*) FROM anomaly.checkpoint WHERE sequence ='
+  . ' (SELECT max(sequence) FROM anomaly.table_progress)';
+is($node->safe_psql('postgres', "SET enable_seqscan = off; SET enable_indexscan = on; $rows"),
+    $node->safe_psql('postgres', "SET enable_indexscan = off; SET enable_bitmapscan = off; $rows"),
+    'and has its entries');
+$node->safe_psql('postgres', 'INSERT INTO anomaly.checkpoint SELECT relid, 1, 0, sequence + 1, 0,'
+      . q{ '' FROM anomaly.table_progress WHERE relid = 'few'::regclass});
+$broker->produce(qq{0\t\\N\t{"n": 1, "v": @{[++$sent]}, "t": "", "at": "2026-01-01 10:00:00Z"}});
+ok($node->poll_query_until('postgres', q{SELECT last_error LIKE '%"checkpoint_pkey"%' AND}
+          . q{ failures > 0 FROM anomaly.table_progress WHERE relid = 'few'::regclass}),
+    'a row that is there already stops its table');
+$node->safe_psql('postgres', q{DELETE FROM anomaly.checkpoint WHERE data = ''});
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 3 FROM anomaly.table_progress'
+          . " WHERE next_offsets = '{$sent}' AND failures = 0"), 'until it is gone');
 $broker->stop;
 $node->stop;
 done_testing();

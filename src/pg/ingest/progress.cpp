@@ -125,17 +125,6 @@ Plan update_progress = {
     NULL};
 Plan end_close_request = {
     "UPDATE anomaly.continuous_table SET close_requested = false WHERE relid = $1", NULL};
-Plan insert_checkpoint = {
-    "INSERT INTO anomaly.checkpoint (relid, kind, shard, sequence, part, "
-    "data) VALUES ($1, $2, $3, $4, $5, $6)",
-    NULL};
-Plan delete_deltas = {
-    "DELETE FROM anomaly.checkpoint WHERE relid = $1 AND kind = 1 AND shard = 0 AND sequence < $2",
-    NULL};
-Plan delete_snapshots = {
-    "DELETE FROM anomaly.checkpoint WHERE relid = $1 AND kind = 2 AND "
-    "shard = $2 AND sequence < $3",
-    NULL};
 Plan insert_late_row = {
     "INSERT INTO anomaly.late_row (relid, stream, topic, kafka_partition, kafka_offset, "
     "kafka_timestamp, window_start, window_end, message) "
@@ -228,31 +217,6 @@ void store_start(Oid table, const TableProgress* progress) {
         int8_array(progress, last_hash),   int8_array(progress, max_event_time),
     };
     run_plan(&update_start, arguments, lengthof(arguments), SPI_OK_UPDATE);
-}
-
-void store_checkpoint(Oid table, const TableChanges* changes) {
-    for (int i = 0; i < changes->checkpoint_count; i++) {
-        const CheckpointRow* row = &changes->checkpoint[i];
-        const CatalogArgument arguments[] = {
-            argument_oid(REGCLASSOID, table),
-            {INT2OID, Int16GetDatum(static_cast<int16>(row->kind)), false},
-            argument_int4(row->shard),
-            argument_int8(row->sequence),
-            argument_int4(row->part),
-            argument_bytes(row->data, row->size),
-        };
-        run_plan(&insert_checkpoint, arguments, lengthof(arguments), SPI_OK_INSERT);
-        pfree(DatumGetPointer(arguments[5].value));  // there may be many
-        if (row->kind == CheckpointKind::kSnapshot && row->part == 0) {
-            const CatalogArgument older[] = {arguments[0], arguments[2], arguments[3]};
-            run_plan(&delete_snapshots, older, lengthof(older), SPI_OK_DELETE);
-        }
-    }
-    if (changes->obsolete_below > 0) {
-        const CatalogArgument arguments[] = {argument_oid(REGCLASSOID, table),
-                                             argument_int8(changes->obsolete_below)};
-        run_plan(&delete_deltas, arguments, lengthof(arguments), SPI_OK_DELETE);
-    }
 }
 
 void store_late_rows(const RecordSource* source, const LateRow* rows, int count) {
