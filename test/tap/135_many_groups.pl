@@ -1,7 +1,7 @@
 # Goal: the scale variant of the seed's query, 3.1 million series in one open window, stays within
 # 400 MB of the worker's memory: while it is read, when another worker takes it up after a crash of
 # the server, and when its window is closed, which gives most of it back. A group of two aggregates
-# takes at most 100 bytes; and the rows are right.
+# takes at most 100 bytes; and the rows are right, and written in the order of their key.
 # Method: each series once, in no order, some twice; the kernel's account of the worker. At first
 # that of its peak, code and shared buffers included; then, with many shared buffers so that the
 # rows are written fast, what it has for itself, looked at ten times a second.
@@ -111,6 +111,10 @@ cmp_ok($left, '<', $open / 2, 'which gives most of its memory back');
 is($node->safe_psql('postgres', 'SELECT count(*), sum(usage_max),'
       . ' min(window_start) = max(window_start) FROM cpu_agg'),
     join('|', $groups + 1, 50 * $groups + 1, 't'), 'each series has its row');
+is($node->safe_psql('postgres', 'SELECT count(*) FILTER (WHERE backwards) FROM (SELECT'
+      . ' (hostname, cpu) < lag((hostname, cpu)) OVER (ORDER BY ctid) AS backwards FROM (SELECT'
+      . ' ctid, hostname COLLATE "C", cpu COLLATE "C" FROM cpu_agg) r) s'),
+    '0', 'in the order of their key, so that its index is gone through once');
 is(worker(), $worker, 'of one worker');
 $broker->stop;
 $node->stop;
