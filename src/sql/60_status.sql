@@ -137,7 +137,7 @@ COMMENT ON COLUMN anomaly.table_status.watermark IS 'event time up to which the 
 COMMENT ON COLUMN anomaly.table_status.rows_written IS 'rows inserted, updated or deleted in the table so far';
 COMMENT ON COLUMN anomaly.table_status.late_rows IS 'late rows so far';
 COMMENT ON COLUMN anomaly.table_status.dead_letters IS 'messages so far that this table alone could not take';
-COMMENT ON COLUMN anomaly.table_status.row_errors IS 'how often a row could not be shown because an aggregate, or an expression over aggregates, failed';
+COMMENT ON COLUMN anomaly.table_status.row_errors IS 'how often a row could not be shown because an aggregate, or an expression over aggregates, failed, or its key was too long';
 COMMENT ON COLUMN anomaly.table_status.last_row_error IS 'the last such error';
 COMMENT ON COLUMN anomaly.table_status.committed_at IS 'time of the last commit';
 COMMENT ON COLUMN anomaly.table_status.last_error IS 'the last error that stopped the table';

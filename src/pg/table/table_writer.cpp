@@ -7,6 +7,7 @@
 #include "pg/server/pinned_settings.h"
 #include "pg/server/plan.h"
 #include "pg/server/subtransaction.h"
+#include "pg/table/key_size.h"
 #include "pg/table/write_statements.h"
 #include "pg/value/cell_codec.h"
 #include "pg/value/value_codec.h"
@@ -289,17 +290,25 @@ struct GroupRow {
     bool present;
 };
 
+bool may_be_long(const TableWriter* writer, const RowTarget* target) {
+    return may_be_long(writer->definition, writer->changes_row, target->values, target->nulls);
+}
+
 void project_group_step(void* opaque) {
     GroupRow* group = static_cast<GroupRow*>(opaque);
     if (group->writer->has_kept) compute_kept(group->writer, group->changes, group->shown);
     group->present = project_group(group->writer, group->target);
+    if (!group->present || !may_be_long(group->writer, group->target)) return;
+    check_key_size(group->writer->table, group->target->values, group->target->nulls);
 }
 
 // Evaluates one group row; an error means that the row is not there now.
 bool group_is_present(TableWriter* writer, const TableChanges* changes, int shown,
                       const RowTarget* target) {
     GroupRow group = {writer, changes, shown, target, false};
-    if (!writer->evaluates) return project_group(writer, target);
+    if (!writer->evaluates && project_group(writer, target) && !may_be_long(writer, target)) {
+        return true;
+    }
     ErrorData* error = run_in_subtransaction(project_group_step, &group);
     if (error == NULL) return group.present;
     writer->error_count++;
