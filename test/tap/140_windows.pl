@@ -144,4 +144,18 @@ is($rows->("SELECT string_agg(to_char(window_start, 'MI:SS') || ' ' || n, ', '
 is($rows->("SELECT string_agg(kafka_offset || ' ' || to_char(window_start, 'MI:SS'), ', '
     ORDER BY kafka_offset) FROM anomaly.late_row WHERE relid = 'gaps'::regclass"),
     '3 00:00, 6 00:00', 'for which nothing is late');
+
+# ---- closing on request ----
+for my $open ('open', 'none')
+{
+    $node->safe_psql('postgres', q{SELECT anomaly.close_windows('hopped')});
+    ok($node->poll_query_until('postgres', 'SELECT NOT close_requested AND open_windows = 0 FROM'
+              . ' anomaly.continuous_table JOIN anomaly.table_progress USING (relid)'
+              . q{ WHERE relid = 'hopped'::regclass}),
+        "asked to close its windows ($open), the table has none");
+}
+send_at(64, '00:05:00');
+is($node->safe_psql('postgres', q{SELECT open_windows FROM anomaly.table_progress}
+          . q{ WHERE relid = 'hopped'::regclass}),
+    '3', 'which is not about those to come');
 done_testing();

@@ -157,7 +157,7 @@ const ColumnView* TableState::group_keys(int32_t shard) const {
 
 bool TableState::has_changes() const {
     return !store_.changed().empty() || !output_offsets_.empty() || !log_.empty() ||
-           (close_requested_ && has_open_windows());
+           close_requested_;
 }
 
 bool TableState::has_open_windows() const {

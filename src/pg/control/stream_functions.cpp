@@ -130,7 +130,7 @@ ANOMALY_FUNCTION(anomaly_close_windows) {
     const CatalogArgument argument = argument_oid(REGCLASSOID, table);
     catalog_execute("UPDATE anomaly.continuous_table SET close_requested = true WHERE relid = $1",
                     &argument, 1, SPI_OK_UPDATE);
-    wake_stream_at_commit(static_cast<Oid>(catalog_select_int(
+    close_windows_at_commit(static_cast<Oid>(catalog_select_int(
         "SELECT stream::oid::bigint FROM anomaly.continuous_table WHERE relid = $1", &argument, 1,
         InvalidOid)));
     PG_RETURN_VOID();

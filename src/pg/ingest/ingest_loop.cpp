@@ -353,6 +353,7 @@ bool run_until_reload(StreamRun* run) {
         CHECK_FOR_INTERRUPTS();
         reload_configuration_if_asked();
         if (take_reload_request()) return store_figures(run);
+        if (take_close_request() && !close_windows_as_asked(run)) return false;
         bool busy = false;
         if (!work(run, &busy)) return false;
         end_care_in_time(run, busy);

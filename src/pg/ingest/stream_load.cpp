@@ -7,6 +7,8 @@
 #include "pg/rule/finding_state.h"
 #include "pg/rule/rule_set.h"
 #include "pg/server/catalog.h"
+#include "pg/server/plan.h"
+#include "pg/shared/extension_lock.h"
 #include "pg/shared/shmem.h"
 #include "pg/table/table_writer.h"
 
@@ -130,6 +132,31 @@ bool load_run(StreamRun* run) {
     run->definition = load_stream(run->stream, used);
     rehearse_generated(run->definition);
     MemoryContextSwitchTo(caller);
+    return true;
+}
+
+// A table without a reader is asked when it has one, which is tried at once.
+bool close_windows_as_asked(StreamRun* run) {
+    static Plan asked = {"SELECT close_requested FROM anomaly.continuous_table WHERE relid = $1",
+                         NULL};
+    if (!begin_extension_transaction()) return false;
+    SPI_connect();
+    for (int t = 0; t < run->table_count; t++) {
+        RunTable* table = &run->tables[t];
+        const CatalogArgument relid = argument_oid(REGCLASSOID, table->relid);
+        bool is_null = false;
+        if (run_plan(&asked, &relid, 1, SPI_OK_SELECT) == 0) continue;  // it is gone
+        if (!DatumGetBool(value_of(SPI_tuptable, 0, 1, &is_null))) continue;
+        table->close_requested = true;
+        if (table->reader != NULL) {
+            bridge::ingest_close_windows(table->reader->ingest, table->index);
+        } else {
+            table->needs_bytes = 0;  // it may be that it takes less, once they are closed
+            table->retry_at_us = now_us();
+        }
+    }
+    SPI_finish();
+    end_extension_transaction();
     return true;
 }
 

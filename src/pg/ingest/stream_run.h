@@ -85,6 +85,10 @@ struct StreamRun {
 // the stream itself cannot be read, such as one of its generated columns.
 bool load_run(StreamRun* run);
 
+// Has the windows closed of the tables for which that was asked since they were loaded. Needs no
+// transaction. False: the extension is gone.
+bool close_windows_as_asked(StreamRun* run);
+
 // The definition and all that is made of it. Needs a transaction. False: it raises an error, which
 // is remembered; the table is failing.
 bool load_definition(const StreamRun* run, RunTable* table);

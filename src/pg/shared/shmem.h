@@ -82,6 +82,8 @@ void publish_figures(const StreamFigures& figures);
 bool publish_error(const char* text);
 // Whether wake_stream was called since the last time.
 bool take_reload_request();
+// The same of ask_to_close.
+bool take_close_request();
 // Wakes whoever waits for a commit.
 void broadcast_commit();
 
@@ -104,6 +106,8 @@ void wake_launcher();
 void wake_manager(Oid database);
 void wake_stream(Oid database, Oid stream);
 void wake_all_streams(Oid database);
+// anomaly.close_windows was called for a table of the stream.
+void ask_to_close(Oid database, Oid stream);
 // The launcher looks at this database again; it need not be woken besides.
 void tell_launcher(Oid database);
 // One database that the launcher was told of; InvalidOid: no more; kAllDatabases: any.

@@ -17,6 +17,7 @@ struct WorkerSlot {
     int pid;        // 0: claimed, no process in it
     Latch* latch;   // of that process
     bool reload;    // a stream worker is to read the catalog again
+    bool close;     // it is to look whose windows are to be closed
     bool released;  // free as soon as the process has left
     Ending ending;
     StreamState state;

@@ -8,17 +8,27 @@ namespace {
 // The rate is taken over the last one to two of these.
 constexpr int64 kRateSpan_us = INT64CONST(5000000);
 
-void wake_slot(WorkerSlot* slot) {
-    slot->reload = true;
+using Request = bool WorkerSlot::*;
+
+void wake_slot(WorkerSlot* slot, Request request) {
+    slot->*request = true;
     if (slot->latch != NULL) SetLatch(slot->latch);
 }
 
-void wake_key(WorkerKey key) {
+void wake_key(WorkerKey key, Request request) {
     if (shared == NULL) return;
     LWLockAcquire(shared->lock, LW_EXCLUSIVE);
     WorkerSlot* slot = find_slot(key);
-    if (slot != NULL) wake_slot(slot);
+    if (slot != NULL) wake_slot(slot, request);
     LWLockRelease(shared->lock);
+}
+
+bool take_request(Request request) {
+    LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+    const bool requested = current_slot()->*request;
+    current_slot()->*request = false;
+    LWLockRelease(shared->lock);
+    return requested;
 }
 
 double message_rate(const WorkerSlot* slot, TimestampTz now) {
@@ -121,11 +131,11 @@ bool publish_error(const char* text) {
 }
 
 bool take_reload_request() {
-    LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-    const bool requested = current_slot()->reload;
-    current_slot()->reload = false;
-    LWLockRelease(shared->lock);
-    return requested;
+    return take_request(&WorkerSlot::reload);
+}
+
+bool take_close_request() {
+    return take_request(&WorkerSlot::close);
 }
 
 void broadcast_commit() {
@@ -174,11 +184,15 @@ ConditionVariable* commit_variable() {
 }
 
 void wake_manager(Oid database) {
-    wake_key({database, InvalidOid});
+    wake_key({database, InvalidOid}, &WorkerSlot::reload);
 }
 
 void wake_stream(Oid database, Oid stream) {
-    wake_key({database, stream});
+    wake_key({database, stream}, &WorkerSlot::reload);
+}
+
+void ask_to_close(Oid database, Oid stream) {
+    wake_key({database, stream}, &WorkerSlot::close);
 }
 
 void wake_all_streams(Oid database) {
@@ -186,7 +200,8 @@ void wake_all_streams(Oid database) {
     LWLockAcquire(shared->lock, LW_EXCLUSIVE);
     for (int i = 0; i < shared->slot_count; i++) {
         WorkerSlot* slot = &shared->slots[i];
-        if (slot->key.database == database && OidIsValid(slot->key.stream)) wake_slot(slot);
+        if (slot->key.database == database && OidIsValid(slot->key.stream))
+            wake_slot(slot, &WorkerSlot::reload);
     }
     LWLockRelease(shared->lock);
 }

@@ -13,7 +13,12 @@ bool registered = false;
 
 // More of them in one transaction: all streams of the database are woken.
 constexpr int kMaxStreams = 32;
-Oid wanted_streams[kMaxStreams];
+struct WantedStream {
+    Oid stream;
+    bool reload;
+    bool close;
+};
+WantedStream wanted_streams[kMaxStreams];
 int wanted_stream_count = 0;
 
 void wake_streams() {
@@ -21,7 +26,11 @@ void wake_streams() {
         wake_all_streams(MyDatabaseId);
         return;
     }
-    for (int i = 0; i < wanted_stream_count; i++) wake_stream(MyDatabaseId, wanted_streams[i]);
+    for (int i = 0; i < wanted_stream_count; i++) {
+        const WantedStream* wanted = &wanted_streams[i];
+        if (wanted->reload) wake_stream(MyDatabaseId, wanted->stream);
+        if (wanted->close) ask_to_close(MyDatabaseId, wanted->stream);
+    }
 }
 
 // The commit is visible to others when XACT_EVENT_COMMIT comes. A parallel worker changes nothing.
@@ -53,6 +62,22 @@ void want(bool* flag) {
     *flag = true;
 }
 
+// With the manager: the stream may have no worker yet, or need none any more. The entry to note in
+// what is wanted of it.
+WantedStream* want_stream(Oid stream) {
+    want(&wants_manager);
+    for (int i = 0; i < Min(wanted_stream_count, kMaxStreams); i++) {
+        if (wanted_streams[i].stream == stream) return &wanted_streams[i];
+    }
+    if (wanted_stream_count <= kMaxStreams) wanted_stream_count++;
+    static WantedStream one_of_too_many;
+    WantedStream* wanted = wanted_stream_count <= kMaxStreams
+                               ? &wanted_streams[wanted_stream_count - 1]
+                               : &one_of_too_many;
+    *wanted = {stream, false, false};
+    return wanted;
+}
+
 }  // namespace
 
 void wake_manager_at_commit() {
@@ -60,13 +85,11 @@ void wake_manager_at_commit() {
 }
 
 void wake_stream_at_commit(Oid stream) {
-    wake_manager_at_commit();  // the stream may have no worker yet, or need none any more
-    register_once();
-    for (int i = 0; i < Min(wanted_stream_count, kMaxStreams); i++) {
-        if (wanted_streams[i] == stream) return;
-    }
-    if (wanted_stream_count < kMaxStreams) wanted_streams[wanted_stream_count] = stream;
-    if (wanted_stream_count <= kMaxStreams) wanted_stream_count++;
+    want_stream(stream)->reload = true;
+}
+
+void close_windows_at_commit(Oid stream) {
+    want_stream(stream)->close = true;
 }
 
 void wake_launcher_at_commit() {
