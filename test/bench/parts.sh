@@ -118,7 +118,7 @@ copy_back() {
 
 # P4: many series in open windows, then their rows at once, beside COPY of the same rows.
 part_cardinality() {
-    local count=$((messages * 4 / 3)) rate rows closed memory groups
+    local count=$((messages * 8 / 3)) rate rows closed memory groups
     fill series 4 --count "$count" --start-ms 1700000010000 --step-us 1 --hosts 620000 --cpus 5
     reference
     rate=$(quotient "$messages" "$took")

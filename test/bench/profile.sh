@@ -51,7 +51,7 @@ part_profile() {
     make_table few_agg few_in
     profile_of "35 series" few_in
     drop few_agg
-    fill many 4 --count "$((messages * 4 / 3))" --start-ms 1700000010000 --step-us 1 \
+    fill many 4 --count "$((messages * 8 / 3))" --start-ms 1700000010000 --step-us 1 \
         --hosts 620000 --cpus 5
     make_stream many_in many
     psql_bench -c "SELECT anomaly.pause('many_in')" >/dev/null

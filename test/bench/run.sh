@@ -6,7 +6,7 @@
 #                     [--alerts N] [PART ...]
 #
 # PART: throughput latency cardinality recovery tables idle evaluator profile; without one, all of
-# them, and the results go to docs/performance.md with a plot. Messages (10 million by default) go
+# them, and the results go to docs/performance.md with a plot. Messages (5 million by default) go
 # to a topic of four partitions in a real Apache Kafka. Checks the rows that came out, and measures
 # nothing else: it is no test, no figure makes it fail. For `profile` perf must be permitted.
 set -euo pipefail
@@ -20,8 +20,8 @@ source "$root_dir/test/bench/contenders.sh"
 source "$root_dir/test/bench/parts.sh"
 source "$root_dir/test/bench/profile.sh"
 
-messages=10000000
-rounds=5
+messages=5000000
+rounds=7
 latency_seconds=60
 contenders="raw anomaly flink plain"
 all_parts="throughput latency cardinality recovery tables idle evaluator profile"
