@@ -232,7 +232,8 @@ next_window();
 $client->wait;
 my $head = q{SELECT seq FROM anomaly.event_head};
 $client->wait until $client->{since} == $node->safe_psql('postgres', $head);
-like($_, qr/^\{"v":1,"seq":\d+,"firing":\d+,"resolved":0\}$/, 'a notification is a small hint')
+# Of what was told late, because much was told shortly before, some may be in the first.
+like($_, qr/^\{"v":1,"seq":\d+,"firing":\d+,"resolved":\d+\}$/, 'a notification is a small hint')
   for $client->{payloads}[-1];
 # A client may have read events whose own hint is still to come.
 my $hint = sub { $client->{payloads}[-1] =~ /"seq":(\d+)/ ? $1 : 0 };
