@@ -167,7 +167,10 @@ bool Intake::take_added() {
 
 void Intake::run() {
     pthread_setname_np(pthread_self(), "anomaly intake");  // for top and perf
-    while (take_added()) {
+    for (;;) {
+        // Before it looks at anything: what comes after the look fires the fd anew.
+        fetched_.clear();
+        if (!take_added()) return;
         drain_all();
         fetched_.wait();
     }
@@ -175,7 +178,6 @@ void Intake::run() {
 
 // Partitions by turns, or the last would wait until the first has filled its chunk.
 void Intake::drain_all() {
-    fetched_.clear();
     taps_.remove_if([](const std::shared_ptr<Tap>& tap) { return tap->is_closed(); });
     for (bool any = true; any;) {
         any = false;
