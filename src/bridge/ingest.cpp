@@ -337,6 +337,15 @@ Status ingest_show_rows(Ingest* ingest, int32_t table, int32_t first) noexcept {
     return guard([&] { ingest->pipeline.table(table)->show_rows(first); });
 }
 
+Status ingest_next_checkpoint_row(Ingest* ingest, int32_t table,
+                                  const CheckpointRow** row) noexcept {
+    return guard([&] { *row = ingest->pipeline.table(table)->next_checkpoint_row(); });
+}
+
+int64_t ingest_obsolete_below(const Ingest* ingest, int32_t table) noexcept {
+    return ingest->pipeline.table(table)->obsolete_below();
+}
+
 // A mirror that fails to be told is told anew after the next commit.
 void ingest_mirror(const Ingest* ingest) noexcept {
     guard([&] {

@@ -216,6 +216,14 @@ Status ingest_prepare_commit(Ingest* ingest, int64_t now_us) noexcept;
 const TableChanges* ingest_changes(const Ingest* ingest, int32_t table) noexcept;
 // Of a table with groups: makes columns of the rows from this one on.
 Status ingest_show_rows(Ingest* ingest, int32_t table, int32_t first) noexcept;
+// The next row that the table's checkpoint log is to be given with this commit, valid until the
+// next call; nullptr: that was the last. Each comes once: a table of which not all were stored has
+// to be removed.
+Status ingest_next_checkpoint_row(Ingest* ingest, int32_t table,
+                                  const CheckpointRow** row) noexcept;
+// Then to be removed from the log: deltas of sequences below this, and each shard's snapshots but
+// its newest.
+int64_t ingest_obsolete_below(const Ingest* ingest, int32_t table) noexcept;
 // Dead letters of the stream as a whole, messages that no table can take.
 void ingest_dead_letters(const Ingest* ingest, const DeadLetter** letters, int32_t* count) noexcept;
 // Where the reader is; equal to each table's progress but for event times.

@@ -205,6 +205,9 @@ struct CheckpointRow {
 
 // At most. So a row fills a page of PostgreSQL's, and none is cut again into a table beside it.
 constexpr int32_t kCheckpointRowBytes = 8000;
+// Whoever stores a row may write so many bytes before its data, such as its length; they begin at a
+// multiple of as many.
+constexpr int32_t kCheckpointRoomBytes = 4;
 
 // ---- what one commit writes for one table ----
 
@@ -268,12 +271,7 @@ struct TableChanges {
     const DeadLetter* dead_letters;  // those of this table alone
     int32_t dead_letter_count;
 
-    TableProgress progress;           // to be stored; sequence is this commit's
-    const CheckpointRow* checkpoint;  // to be appended
-    int32_t checkpoint_count;
-    // Then to be removed: deltas of sequences below this, and each shard's snapshots but its
-    // newest.
-    int64_t obsolete_below;
+    TableProgress progress;  // to be stored; sequence is this commit's
 
     // kWindowed: rows of windows that start, or what is the same end, no later than this are to be
     // removed; kNoTime: none.

@@ -43,7 +43,8 @@ struct Stored {
     std::map<std::pair<int64_t, std::string>, double> averages;
     int closed = 0;
 
-    void write(const TableChanges& changes) {
+    void write(Ingest* ingest, int32_t table) {
+        const TableChanges& changes = *ingest_changes(ingest, table);
         for (int32_t i = 0; i < changes.row_count; i++) {
             const uint64_t* cells = changes.keys[0].cells + 2 * i;
             std::string host(reinterpret_cast<const char*>(cells[0]), cells[1]);
@@ -55,10 +56,9 @@ struct Stored {
         partitions.assign(progress.partitions, progress.partitions + progress.partition_count);
         watermark = progress.watermark;
         sequence = progress.sequence;
-        for (int32_t i = 0; i < changes.checkpoint_count; i++) {
-            const CheckpointRow& row = changes.checkpoint[i];
-            log.emplace_back(row, std::string(row.data, static_cast<size_t>(row.size)));
-        }
+        const CheckpointRow* row = nullptr;
+        while (ingest_next_checkpoint_row(ingest, table, &row).ok() && row != nullptr)
+            log.emplace_back(*row, std::string(row->data, static_cast<size_t>(row->size)));
     }
 };
 
@@ -132,7 +132,7 @@ class IngestTest : public ::testing::Test {
         if (result.wants_commit) {
             EXPECT_TRUE(ingest_prepare_commit(ingest, clock_us()).ok());
             for (size_t t = 0; t < stored.size(); t++) {
-                stored[t]->write(*ingest_changes(ingest, static_cast<int32_t>(t)));
+                stored[t]->write(ingest, static_cast<int32_t>(t));
             }
             EXPECT_TRUE(ingest_committed(ingest).ok());
             return result;

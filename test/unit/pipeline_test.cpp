@@ -51,7 +51,8 @@ struct Database {
         return {partitions.data(), static_cast<int32_t>(partitions.size()), watermark, sequence};
     }
 
-    void write(const TableChanges& changes, bool filter) {
+    void write(TableState& table, bool filter) {
+        const TableChanges& changes = table.changes();
         for (int32_t i = 0; i < changes.row_count; i++) {
             filter ? append(changes, i) : upsert(changes, i);
         }
@@ -64,13 +65,12 @@ struct Database {
         ASSERT_GE(changes.progress.watermark, watermark);
         watermark = changes.progress.watermark;
         sequence = changes.progress.sequence;
-        for (int32_t i = 0; i < changes.checkpoint_count; i++) {
-            const CheckpointRow& row = changes.checkpoint[i];
-            ASSERT_LE(row.size, kCheckpointRowBytes);
-            log.push_back({row.kind, row.shard, row.sequence, row.part,
-                           std::string(row.data, static_cast<size_t>(row.size))});
+        while (const CheckpointRow* row = table.next_checkpoint_row()) {
+            ASSERT_LE(row->size, kCheckpointRowBytes);
+            log.push_back({row->kind, row->shard, row->sequence, row->part,
+                           std::string(row->data, static_cast<size_t>(row->size))});
         }
-        remove_obsolete(changes.obsolete_below);
+        remove_obsolete(table.obsolete_below());
     }
 
     void restore(TableState& table) const {
@@ -169,7 +169,7 @@ struct Replay {
     void commit() {
         pipeline->prepare_commit(kNow);
         for (size_t t = 0; t < tables.size(); t++) {
-            databases[t].write(pipeline->table(static_cast<int32_t>(t))->changes(),
+            databases[t].write(*pipeline->table(static_cast<int32_t>(t)),
                                tables[t].kind == TableKind::kFilter);
         }
         pipeline->committed();
@@ -470,7 +470,7 @@ TEST(Pipeline, PostgresIsAskedOnlyForRowsThatTheTableSelects) {
     const TableChanges& changes = replay.pipeline->table(0)->changes();
     ASSERT_EQ(changes.dead_letter_count, 1);
     EXPECT_STREQ(changes.dead_letters[0].reason, "division by zero");
-    replay.databases[0].write(changes, true);
+    replay.databases[0].write(*replay.pipeline->table(0), true);
     EXPECT_EQ(replay.databases[0].appended, std::vector<std::string>{"made above"});
     EXPECT_TRUE(replay.pipeline->dead_letters().empty());
 }

@@ -52,6 +52,7 @@ class ByteWriter {
     }
 
     std::string_view view() const { return {bytes_.data(), size_}; }
+    char* data() { return bytes_.data(); }
     size_t size() const { return size_; }
     void clear() { size_ = 0; }
     void drop_front(size_t size) {

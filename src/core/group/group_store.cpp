@@ -7,6 +7,9 @@ namespace anomaly {
 
 namespace {
 
+// Whose memory is asked for while one is looked at, where all of many are.
+constexpr size_t kRowsAhead = 8;
+
 // Gives each aggregate its place in a group's row, those first that need the largest alignment;
 // what comes back is the size of the row's head: the states and one byte of marks.
 uint32_t place_states(const std::vector<std::unique_ptr<Aggregate>>& aggregates) {
@@ -100,8 +103,9 @@ void GroupStore::find_together(std::span<const int64_t> window_starts,
 }
 
 void GroupStore::clear_changed() {
-    for (uint32_t slot : changed_) {
-        char* group = row(slot);
+    for (size_t i = 0; i < changed_.size(); i++) {
+        if (i + kRowsAhead < changed_.size()) groups_.rows().prefetch(changed_[i + kRowsAhead]);
+        char* group = row(changed_[i]);
         mark(group) &= static_cast<uint8_t>(~kChanged);
         if (!owns_memory_) continue;
         for (auto& aggregate : aggregates_) aggregate->settle(group);
@@ -165,6 +169,16 @@ bool GroupStore::read_shape(ByteReader& in) const {
         same = in.byte() == static_cast<uint8_t>(a->result_type()) && same;
     }
     return same && in.ok();
+}
+
+void GroupStore::write_groups(Cursor& cursor, size_t bytes, ByteWriter& out) {
+    const std::span<const uint32_t> slots = cursor.slots;
+    for (; cursor.at < slots.size() && out.size() <= bytes; cursor.at++) {
+        const size_t ahead = cursor.at + kRowsAhead;
+        if (ahead < slots.size()) groups_.rows().prefetch(slots[ahead]);
+        write_group(slots[cursor.at], cursor.window_before, cursor.extent, out);
+        cursor.window_before = groups_.window_start(slots[cursor.at]);
+    }
 }
 
 void GroupStore::write_group(uint32_t slot, int64_t window_before, Extent extent, ByteWriter& out) {

@@ -55,14 +55,18 @@ class GroupStore {
     // Tells a checkpoint of other keys or aggregates from one of ours.
     void write_shape(ByteWriter& out) const;
     bool read_shape(ByteReader& in) const;
-    // A number of groups, each complete, or what the next clear_changed settles of them.
+    // Groups, each complete, or what the next clear_changed settles of them.
     enum class Extent : uint8_t { kWhole, kChange };
-    // after_each() is called after each group.
-    template <class AfterEach>
-    void write_groups(std::span<const uint32_t> slots, Extent extent, ByteWriter& out,
-                      AfterEach after_each);
-    // Takes in, over what there is, the groups that accept(window_start, shard) wants. False: the
-    // bytes are not what write_groups makes.
+    struct Cursor {
+        std::span<const uint32_t> slots;
+        Extent extent = Extent::kWhole;
+        size_t at = 0;
+        int64_t window_before = 0;
+    };
+    // Writes on until `out` has more than so many bytes, or there is no group left.
+    void write_groups(Cursor& cursor, size_t bytes, ByteWriter& out);
+    // Takes in a number of groups, over what there is: those that accept(window_start, shard)
+    // wants. False: the bytes are not what write_groups makes.
     template <class Accept>
     bool read_groups(ByteReader& in, Extent extent, Accept accept);
 
@@ -103,20 +107,6 @@ class GroupStore {
     std::vector<uint32_t> changed_;
     ByteWriter scratch_;
 };
-
-template <class AfterEach>
-void GroupStore::write_groups(std::span<const uint32_t> slots, Extent extent, ByteWriter& out,
-                              AfterEach after_each) {
-    out.varint(slots.size());
-    int64_t window = 0;
-    constexpr size_t kAhead = 8;
-    for (size_t i = 0; i < slots.size(); i++) {
-        if (i + kAhead < slots.size()) groups_.rows().prefetch(slots[i + kAhead]);
-        write_group(slots[i], window, extent, out);
-        window = groups_.window_start(slots[i]);
-        after_each();
-    }
-}
 
 template <class Accept>
 bool GroupStore::read_groups(ByteReader& in, Extent extent, Accept accept) {

@@ -42,49 +42,58 @@ Error corrupt(const CheckpointRow& row, const char* what) {
 
 }  // namespace
 
-void CheckpointRows::begin(CheckpointKind kind, int32_t shard, int64_t sequence) {
-    next_ = {kind, shard, sequence, 0, nullptr, 0};
-    payload_bytes_ = 0;
+void CheckpointPayload::begin(CheckpointKind kind, int32_t shard, int64_t sequence) {
+    row_ = {kind, shard, sequence, -1, nullptr, 0};
+    size_ = 0;
+    constexpr char kFront[kFrontBytes] = {};
     out_.clear();
+    out_.raw({kFront, kFrontBytes});
+    slice_at_ = kFrontBytes;
+    store_.write_shape(out_);
 }
 
-// Rows lie in large blocks: small pieces that come and go with each commit would leave gaps in the
-// memory that the groups are given meanwhile. Where there is little, a block is small.
-std::string& CheckpointRows::block_for(size_t size) {
-    if (blocks_.empty() || blocks_.back().capacity() - blocks_.back().size() < size) {
-        constexpr size_t kLargestBlock = size_t{1} << 20;
-        const auto so_far = static_cast<size_t>(payload_bytes_);
-        blocks_.emplace_back().reserve(std::clamp(so_far, size, kLargestBlock));
+void CheckpointPayload::begin_groups(std::span<const uint32_t> slots, Extent extent) {
+    out_.varint(slots.size());
+    cursor_ = {slots, extent};
+    is_open_ = true;
+}
+
+void CheckpointPayload::begin_delta(std::span<const uint32_t> slots, int64_t watermark,
+                                    int64_t sequence) {
+    begin(CheckpointKind::kDelta, 0, sequence);
+    out_.fixed64(static_cast<uint64_t>(watermark));
+    begin_groups(slots, Extent::kChange);
+}
+
+void CheckpointPayload::begin_snapshot(std::span<const uint32_t> slots, int32_t shard,
+                                       int64_t sequence) {
+    begin(CheckpointKind::kSnapshot, shard, sequence);
+    begin_groups(slots, Extent::kWhole);
+}
+
+// The header goes where the end of the slice before was, which nobody needs any more. So bytes are
+// moved only when less than a row is left of them, however large one group is.
+const CheckpointRow* CheckpointPayload::next() {
+    if (!is_open_) return nullptr;
+    if (out_.size() - slice_at_ <= kSliceBytes) {
+        out_.drop_front(slice_at_ - kFrontBytes);
+        slice_at_ = kFrontBytes;
+        store_.write_groups(cursor_, slice_at_ + kSliceBytes, out_);
     }
-    return blocks_.back();
-}
-
-void CheckpointRows::add_row(size_t slice_bytes, bool last) {
-    std::string_view slice = out_.view().substr(0, slice_bytes);
-    ByteWriter header;
-    header.byte(kVersion);
-    header.byte(last ? 1 : 0);
-    header.fixed32(checksum(next_, last, slice));
-    const size_t size = header.size() + slice.size();
-    std::string& block = block_for(size);
-    rows_.push_back(next_);
-    rows_.back().data = block.data() + block.size();
-    rows_.back().size = static_cast<int32_t>(size);
-    block.append(header.view()).append(slice);
-    next_.part++;
-    payload_bytes_ += static_cast<int64_t>(slice.size());
-    out_.drop_front(slice_bytes);
-}
-
-int64_t CheckpointRows::end() {
-    cut();
-    add_row(out_.size(), true);
-    return payload_bytes_;
-}
-
-void CheckpointRows::clear() {
-    rows_.clear();
-    blocks_.clear();
+    const std::string_view slice = out_.view().substr(slice_at_, kSliceBytes);
+    const bool last = slice_at_ + slice.size() == out_.size();
+    row_.part++;
+    char* header = out_.data() + slice_at_ - kHeaderBytes;
+    header[0] = static_cast<char>(kVersion);
+    header[1] = last ? 1 : 0;
+    const uint32_t sum = checksum(row_, last, slice);
+    for (int i = 0; i < 4; i++) header[2 + i] = static_cast<char>(sum >> (8 * i));
+    row_.data = header;
+    row_.size = static_cast<int32_t>(kHeaderBytes + slice.size());
+    slice_at_ += slice.size();
+    size_ += static_cast<int64_t>(slice.size());
+    is_open_ = !last;
+    return &row_;
 }
 
 void SnapshotSchedule::restored_snapshot(int32_t shard, int64_t sequence) {
@@ -208,23 +217,6 @@ Error CheckpointRestore::finish(int64_t sequence, int64_t watermark) {
         return std::string("the checkpoint has another watermark than the table");
     }
     return {};
-}
-
-int64_t write_delta(GroupStore& store, std::span<const uint32_t> slots, int64_t watermark,
-                    int64_t sequence, CheckpointRows& rows) {
-    rows.begin(CheckpointKind::kDelta, 0, sequence);
-    store.write_shape(rows.out());
-    rows.out().fixed64(static_cast<uint64_t>(watermark));
-    store.write_groups(slots, Extent::kChange, rows.out(), [&] { rows.cut(); });
-    return rows.end();
-}
-
-int64_t write_snapshot(GroupStore& store, std::span<const uint32_t> slots, int32_t shard,
-                       int64_t sequence, CheckpointRows& rows) {
-    rows.begin(CheckpointKind::kSnapshot, shard, sequence);
-    store.write_shape(rows.out());
-    store.write_groups(slots, Extent::kWhole, rows.out(), [&] { rows.cut(); });
-    return rows.end();
 }
 
 }  // namespace anomaly

@@ -9,10 +9,9 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
+#include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "core/error.h"
 #include "core/group/group_store.h"
@@ -20,32 +19,36 @@
 
 namespace anomaly {
 
-// The rows of one commit, with their bytes. A payload is written into out() and cut into rows while
-// it grows: begin, then cut after each piece, then end.
-class CheckpointRows {
+// One payload of the log, cut into rows while it is written: no more of it is there than the next
+// row needs.
+class CheckpointPayload {
   public:
-    void begin(CheckpointKind kind, int32_t shard, int64_t sequence);
-    ByteWriter& out() { return out_; }
-    void cut() {
-        while (out_.size() > kSliceBytes) add_row(kSliceBytes, false);
-    }
-    // Size of the payload.
-    int64_t end();
-    // Views handed out before stay valid until then.
-    void clear();
-    const std::vector<CheckpointRow>& rows() const { return rows_; }
+    explicit CheckpointPayload(GroupStore& store) : store_(store) {}
+
+    // The slots have to stay as they are until the last row has been given.
+    void begin_delta(std::span<const uint32_t> slots, int64_t watermark, int64_t sequence);
+    void begin_snapshot(std::span<const uint32_t> slots, int32_t shard, int64_t sequence);
+
+    // Its bytes are valid until the next call; nullptr: that was the last.
+    const CheckpointRow* next();
+    // Of the payload, as far as it was given.
+    int64_t size() const { return size_; }
 
   private:
     static constexpr size_t kHeaderBytes = 6;  // version, last part or not, checksum
-    static constexpr size_t kSliceBytes = kCheckpointRowBytes - kHeaderBytes;
-    std::string& block_for(size_t size);
-    void add_row(size_t slice_bytes, bool last);
+    static constexpr size_t kFrontBytes = kCheckpointRoomBytes + kHeaderBytes;
+    static constexpr size_t kSliceBytes =
+        (kCheckpointRowBytes - kHeaderBytes) / kCheckpointRoomBytes * kCheckpointRoomBytes;
+    void begin(CheckpointKind kind, int32_t shard, int64_t sequence);
+    void begin_groups(std::span<const uint32_t> slots, GroupStore::Extent extent);
 
-    std::vector<CheckpointRow> rows_;
-    std::deque<std::string> blocks_;
-    CheckpointRow next_ = {};
-    int64_t payload_bytes_ = 0;
+    GroupStore& store_;
+    GroupStore::Cursor cursor_;
+    CheckpointRow row_ = {};
+    bool is_open_ = false;
+    int64_t size_ = 0;
     ByteWriter out_;
+    size_t slice_at_ = 0;  // the next row's, in out_; what lies before it was given
 };
 
 // Decides when shards are snapshot: once the log since the last pass is twice the state, each
@@ -96,11 +99,5 @@ class CheckpointRestore {
     bool is_pending_ = false;
     std::string payload_;
 };
-
-// Each adds a payload to the rows; its size comes back.
-int64_t write_delta(GroupStore& store, std::span<const uint32_t> slots, int64_t watermark,
-                    int64_t sequence, CheckpointRows& rows);
-int64_t write_snapshot(GroupStore& store, std::span<const uint32_t> slots, int32_t shard,
-                       int64_t sequence, CheckpointRows& rows);
 
 }  // namespace anomaly

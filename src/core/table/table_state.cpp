@@ -178,14 +178,14 @@ void TableState::prepare_commit(const std::vector<PartitionProgress>& positions,
     close_requested_ = false;
     positions_ = positions;
     for (PartitionProgress& p : positions_) p.max_event_time = clock_.max_event_time(p.partition);
-    checkpoint_.clear();
     closing_.clear();
     changes_ = {};
     if (plan_.kind != TableKind::kFilter) {
         store_.sort_changed();
         gather_groups();
         show_rows(0);
-        gather_checkpoint(sequence_ + 1);
+        const int64_t last_closed = closing_.empty() ? INT64_MIN : closing_.back();
+        checkpoint_.begin(sequence_ + 1, clock_.watermark(), last_closed);
     }
     find_gone();
     publish(sequence_ + 1);
@@ -268,28 +268,6 @@ void TableState::show_rows(int32_t first) {
     changes_.aggregates = aggregate_views_.data();
 }
 
-void TableState::gather_checkpoint(int64_t sequence) {
-    const GroupTable& groups = store_.groups();
-    const int64_t last_closed = closing_.empty() ? INT64_MIN : closing_.back();
-    auto goes = [&](uint32_t slot) { return groups.window_start(slot) <= last_closed; };
-    std::vector<uint32_t>& slots = checkpoint_slots_;
-    slots.clear();
-    std::remove_copy_if(store_.changed().begin(), store_.changed().end(), std::back_inserter(slots),
-                        goes);
-    int64_t bytes = write_delta(store_, slots, clock_.watermark(), sequence, checkpoint_);
-    schedule_.wrote_delta(sequence, bytes, static_cast<int64_t>(store_.memory_bytes()));
-    for (int32_t shard; (shard = schedule_.next_shard()) >= 0;) {
-        slots.clear();
-        groups.append_slots_of_shard(shard, slots);
-        std::erase_if(slots, goes);
-        store_.sort_slots(slots);
-        bytes = write_snapshot(store_, slots, shard, sequence, checkpoint_);
-        schedule_.wrote_shard(shard, sequence, bytes);
-    }
-    constexpr size_t kMany = 1 << 20;
-    if (slots.capacity() > kMany) slots = {};
-}
-
 void TableState::publish(int64_t sequence) {
     bool filter = plan_.kind == TableKind::kFilter;
     output_views_.clear();
@@ -309,9 +287,6 @@ void TableState::publish(int64_t sequence) {
     changes_.dead_letter_count = static_cast<int32_t>(log_.dead().size());
     changes_.progress = {positions_.data(), static_cast<int32_t>(positions_.size()),
                          clock_.watermark(), sequence};
-    changes_.checkpoint = checkpoint_.rows().data();
-    changes_.checkpoint_count = static_cast<int32_t>(checkpoint_.rows().size());
-    changes_.obsolete_below = schedule_.obsolete_below();
     changes_.open_groups = static_cast<int64_t>(store_.groups().size()) - changes_.closed.count;
     changes_.open_windows =
         plan_.kind == TableKind::kWindowed
@@ -328,7 +303,6 @@ void TableState::committed() {
     closing_.clear();
     row_slots_ = {};
     row_flags_ = {};
-    checkpoint_.clear();
     log_.clear();
     for (Column& column : outputs_) column.assign_nulls(0);
     output_partitions_.clear();

@@ -14,6 +14,7 @@
 #include "core/group/group_store.h"
 #include "core/spec.h"
 #include "core/table/checkpoint.h"
+#include "core/table/checkpoint_commit.h"
 #include "core/table/table_plan.h"
 #include "core/time/source_clock.h"
 #include "core/time/watermark.h"
@@ -64,6 +65,11 @@ class TableState {
     const TableChanges& changes() const { return changes_; }
     // Makes columns of the rows from this one on, in place of those before.
     void show_rows(int32_t first);
+    // The next row that the checkpoint log is to be given with this commit, valid until the next
+    // call; nullptr: that was the last. Each comes once.
+    const CheckpointRow* next_checkpoint_row() { return checkpoint_.next(); }
+    // Then to be removed: deltas of sequences below this.
+    int64_t obsolete_below() const { return schedule_.obsolete_below(); }
     void committed();
 
     size_t memory_bytes() const;
@@ -82,7 +88,6 @@ class TableState {
     void gather_groups();
     void add_row(uint32_t slot, uint8_t flags);
     int64_t window_end(uint32_t slot);
-    void gather_checkpoint(int64_t sequence);
     void find_gone();
     void publish(int64_t sequence);
 
@@ -119,8 +124,7 @@ class TableState {
     std::vector<Column> key_columns_, aggregate_columns_;
     std::vector<uint8_t> failed_;
     std::vector<ColumnView> key_views_, aggregate_views_, output_views_;
-    CheckpointRows checkpoint_;
-    std::vector<uint32_t> checkpoint_slots_;  // scratch
+    CheckpointCommit checkpoint_{store_, schedule_};
 
     // Scratch of fold. Groups are found and moved for a piece of the rows at a time, few enough
     // that what is found is still in the cache when the aggregates look at it.

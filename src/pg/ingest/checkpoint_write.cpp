@@ -2,6 +2,7 @@
 // there may be thousands, of a page each. Indexes and WAL get what an INSERT gives them; triggers
 // have no part in the extension's own log.
 #include "pg/ingest/progress.h"
+#include "pg/server/call.h"
 #include "pg/server/plan.h"
 
 namespace anomaly::pg {
@@ -23,7 +24,7 @@ struct Log {
     ResultRelInfo* result;
     EState* executor;
     TupleTableSlot* slot;
-    bytea* data;  // of one row after the other
+    BulkInsertState bulk;
 };
 
 Log open_log() {
@@ -34,7 +35,7 @@ Log open_log() {
     InitResultRelInfo(log.result, log.relation, 1, NULL, 0);
     ExecOpenIndices(log.result, false);
     log.slot = MakeSingleTupleTableSlot(RelationGetDescr(log.relation), &TTSOpsVirtual);
-    log.data = static_cast<bytea*>(palloc(VARHDRSZ + kCheckpointRowBytes));
+    log.bulk = GetBulkInsertState();
     return log;
 }
 
@@ -42,14 +43,19 @@ void close_log(const Log& log) {
     ExecDropSingleTupleTableSlot(log.slot);
     ExecCloseIndices(log.result);
     FreeExecutorState(log.executor);
-    pfree(log.data);
+    FreeBulkInsertState(log.bulk);
     table_close(log.relation, NoLock);
 }
 
+// The bytes become a bytea where they lie.
+bytea* data_of(const CheckpointRow& row) {
+    static_assert(kCheckpointRoomBytes == VARHDRSZ);
+    char* data = const_cast<char*>(row.data) - VARHDRSZ;
+    SET_VARSIZE(data, VARHDRSZ + static_cast<Size>(row.size));
+    return reinterpret_cast<bytea*>(data);
+}
+
 void append_row(const Log& log, Oid table, const CheckpointRow& row) {
-    const Size size = VARHDRSZ + static_cast<Size>(row.size);
-    SET_VARSIZE(log.data, size);
-    memcpy(VARDATA(log.data), row.data, static_cast<size_t>(row.size));
     TupleTableSlot* slot = ExecClearTuple(log.slot);
     memset(slot->tts_isnull, 0, sizeof(bool) * kColumns);
     slot->tts_values[kRelid] = ObjectIdGetDatum(table);
@@ -57,38 +63,45 @@ void append_row(const Log& log, Oid table, const CheckpointRow& row) {
     slot->tts_values[kShard] = Int32GetDatum(row.shard);
     slot->tts_values[kSequence] = Int64GetDatum(row.sequence);
     slot->tts_values[kPart] = Int32GetDatum(row.part);
-    slot->tts_values[kData] = PointerGetDatum(log.data);
+    slot->tts_values[kData] = PointerGetDatum(data_of(row));
     ExecStoreVirtualTuple(slot);
-    table_tuple_insert(log.relation, slot, GetCurrentCommandId(true), 0, NULL);
+    table_tuple_insert(log.relation, slot, GetCurrentCommandId(true), 0, log.bulk);
     insert_index_entries(log.result, slot, log.executor);
     ResetPerTupleExprContext(log.executor);
 }
 
-void append_rows(Oid table, const TableChanges* changes) {
-    const Log log = open_log();
-    for (int i = 0; i < changes->checkpoint_count; i++) {
-        CHECK_FOR_INTERRUPTS();
-        append_row(log, table, changes->checkpoint[i]);
-    }
-    close_log(log);
+void remove_older_snapshots(Oid table, const CheckpointRow& row) {
+    const CatalogArgument older[] = {argument_oid(REGCLASSOID, table), argument_int4(row.shard),
+                                     argument_int8(row.sequence)};
+    run_plan(&delete_snapshots, older, lengthof(older), SPI_OK_DELETE);
+}
+
+void remove_deltas_below(Oid table, int64 sequence) {
+    if (sequence <= 0) return;
+    const CatalogArgument older[] = {argument_oid(REGCLASSOID, table), argument_int8(sequence)};
+    run_plan(&delete_deltas, older, lengthof(older), SPI_OK_DELETE);
+}
+
+const CheckpointRow* next_row(bridge::Ingest* ingest, int index) {
+    const CheckpointRow* row = NULL;
+    check(bridge::ingest_next_checkpoint_row(ingest, index, &row));
+    return row;
 }
 
 }  // namespace
 
-void store_checkpoint(Oid table, const TableChanges* changes) {
-    if (changes->checkpoint_count > 0) append_rows(table, changes);
-    const CatalogArgument relid = argument_oid(REGCLASSOID, table);
-    for (int i = 0; i < changes->checkpoint_count; i++) {
-        const CheckpointRow* row = &changes->checkpoint[i];
-        if (row->kind != CheckpointKind::kSnapshot || row->part > 0) continue;
-        const CatalogArgument older[] = {relid, argument_int4(row->shard),
-                                         argument_int8(row->sequence)};
-        run_plan(&delete_snapshots, older, lengthof(older), SPI_OK_DELETE);
+void store_checkpoint(Oid table, bridge::Ingest* ingest, int index) {
+    const CheckpointRow* row = next_row(ingest, index);
+    if (row == NULL) return;
+    const Log log = open_log();
+    for (; row != NULL; row = next_row(ingest, index)) {
+        CHECK_FOR_INTERRUPTS();
+        append_row(log, table, *row);
+        if (row->kind == CheckpointKind::kSnapshot && row->part == 0)
+            remove_older_snapshots(table, *row);
     }
-    if (changes->obsolete_below > 0) {
-        const CatalogArgument older[] = {relid, argument_int8(changes->obsolete_below)};
-        run_plan(&delete_deltas, older, lengthof(older), SPI_OK_DELETE);
-    }
+    close_log(log);
+    remove_deltas_below(table, bridge::ingest_obsolete_below(ingest, index));
 }
 
 }  // namespace anomaly::pg

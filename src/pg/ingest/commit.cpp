@@ -96,7 +96,7 @@ void write_records(const TablePart* part) {
                                  relation_array(&part->table->relid, 1)};
     const Replay* replay = part->commit->replay;
     if (replay != NULL && replay->table == part->table) replay_done(replay);
-    store_checkpoint(part->table->relid, changes);
+    store_checkpoint(part->table->relid, part->commit->reader->ingest, part->table->index);
     store_late_rows(&source, changes->late_rows, changes->late_row_count);
     store_dead_letters(&source, changes->dead_letters, changes->dead_letter_count);
     const char* error = NULL;

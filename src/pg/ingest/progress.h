@@ -36,8 +36,9 @@ void store_progress(Oid table, const TableChanges* changes, const ProgressCounts
 // Where a table begins, before it has read anything.
 void store_start(Oid table, const TableProgress* progress);
 
-// Appends to the log, and removes what it makes obsolete (checkpoint_write.cpp).
-void store_checkpoint(Oid table, const TableChanges* changes);
+// Appends to the log what the commit at hand has for it, and removes what that makes obsolete
+// (checkpoint_write.cpp).
+void store_checkpoint(Oid table, bridge::Ingest* ingest, int index);
 void store_late_rows(const RecordSource* source, const LateRow* rows, int count);
 // Another reader of the stream may have met the same message before. Counts those that are new.
 void store_dead_letters(const RecordSource* source, const DeadLetter* letters, int count);
