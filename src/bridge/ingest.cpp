@@ -342,8 +342,8 @@ Status ingest_next_checkpoint_row(Ingest* ingest, int32_t table,
     return guard([&] { *row = ingest->pipeline.table(table)->next_checkpoint_row(); });
 }
 
-int64_t ingest_obsolete_below(const Ingest* ingest, int32_t table) noexcept {
-    return ingest->pipeline.table(table)->obsolete_below();
+SequenceRange ingest_take_obsolete(Ingest* ingest, int32_t table) noexcept {
+    return ingest->pipeline.table(table)->take_obsolete();
 }
 
 // A mirror that fails to be told is told anew after the next commit.

@@ -221,9 +221,9 @@ Status ingest_show_rows(Ingest* ingest, int32_t table, int32_t first) noexcept;
 // to be removed.
 Status ingest_next_checkpoint_row(Ingest* ingest, int32_t table,
                                   const CheckpointRow** row) noexcept;
-// Then to be removed from the log: deltas of sequences below this, and each shard's snapshots but
-// its newest.
-int64_t ingest_obsolete_below(const Ingest* ingest, int32_t table) noexcept;
+// Then these deltas are to be removed from the log, and each shard's snapshots but its newest. They
+// come once, too.
+SequenceRange ingest_take_obsolete(Ingest* ingest, int32_t table) noexcept;
 // Dead letters of the stream as a whole, messages that no table can take.
 void ingest_dead_letters(const Ingest* ingest, const DeadLetter** letters, int32_t* count) noexcept;
 // Where the reader is; equal to each table's progress but for event times.

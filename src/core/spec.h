@@ -209,6 +209,12 @@ constexpr int32_t kCheckpointRowBytes = 8000;
 // multiple of as many.
 constexpr int32_t kCheckpointRoomBytes = 4;
 
+// Commits [from, below) of a table; none where they are equal.
+struct SequenceRange {
+    int64_t from;
+    int64_t below;
+};
+
 // ---- what one commit writes for one table ----
 
 enum RowFlag : uint8_t {

@@ -70,7 +70,7 @@ struct Database {
             log.push_back({row->kind, row->shard, row->sequence, row->part,
                            std::string(row->data, static_cast<size_t>(row->size))});
         }
-        remove_obsolete(table.obsolete_below());
+        remove_obsolete(table.take_obsolete());
     }
 
     void restore(TableState& table) const {
@@ -109,7 +109,7 @@ struct Database {
             ASSERT_EQ(++closed[key], 1);
         }
     }
-    void remove_obsolete(int64_t below) {
+    void remove_obsolete(SequenceRange deltas) {
         std::map<int32_t, int64_t> newest;
         for (const StoredRow& row : log) {
             if (row.kind == CheckpointKind::kSnapshot) {
@@ -117,8 +117,8 @@ struct Database {
             }
         }
         std::erase_if(log, [&](const StoredRow& row) {
-            return row.kind == CheckpointKind::kDelta ? row.sequence < below
-                                                      : row.sequence < newest[row.shard];
+            if (row.kind == CheckpointKind::kSnapshot) return row.sequence < newest[row.shard];
+            return row.sequence >= deltas.from && row.sequence < deltas.below;
         });
     }
 };

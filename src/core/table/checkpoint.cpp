@@ -100,9 +100,19 @@ void SnapshotSchedule::restored_snapshot(int32_t shard, int64_t sequence) {
     snapshots_[shard] = sequence;
 }
 
-void SnapshotSchedule::wrote_delta(int64_t sequence, int64_t bytes, int64_t state_bytes) {
+void SnapshotSchedule::append(int64_t sequence, int64_t bytes) {
+    if (oldest_delta_ == 0) oldest_delta_ = sequence;
     log_bytes_ += bytes;
-    if (pass_from_ == 0 && log_bytes_ > std::max(kLogBytesMin, 2 * state_bytes)) {
+}
+
+void SnapshotSchedule::restored_delta(int64_t sequence, int64_t bytes) {
+    append(sequence, bytes);
+}
+
+// More rarely, and a restart has more to read; more often, and commits write the state more often.
+void SnapshotSchedule::wrote_delta(int64_t sequence, int64_t bytes, int64_t state_bytes) {
+    append(sequence, bytes);
+    if (pass_from_ == 0 && log_bytes_ > std::max(kLogBytesMin, 3 * state_bytes)) {
         pass_from_ = sequence;
         log_bytes_ = 0;
     }
@@ -123,8 +133,11 @@ void SnapshotSchedule::wrote_shard(int32_t shard, int64_t sequence, int64_t byte
     }
 }
 
-int64_t SnapshotSchedule::obsolete_below() const {
-    return *std::min_element(std::begin(snapshots_), std::end(snapshots_));
+SequenceRange SnapshotSchedule::take_obsolete() {
+    const int64_t needed = *std::min_element(std::begin(snapshots_), std::end(snapshots_));
+    const int64_t from = oldest_delta_;
+    oldest_delta_ = std::clamp(needed, from, from + kRemovedAtOnce);
+    return {from, oldest_delta_};
 }
 
 CheckpointRestore::CheckpointRestore(GroupStore& store, SnapshotSchedule& schedule,
@@ -167,7 +180,7 @@ Error CheckpointRestore::take(CheckpointKind kind, int32_t shard, int64_t sequen
     if (kind == CheckpointKind::kSnapshot) {
         error = take_snapshot(shard, sequence, in);
     } else {
-        schedule_.restored_delta(static_cast<int64_t>(payload.size()));
+        schedule_.restored_delta(sequence, static_cast<int64_t>(payload.size()));
         error = take_delta(sequence, in);
     }
     if (error) return error;

@@ -51,12 +51,12 @@ class CheckpointPayload {
     size_t slice_at_ = 0;  // the next row's, in out_; what lies before it was given
 };
 
-// Decides when shards are snapshot: once the log since the last pass is twice the state, each
+// Decides when shards are snapshot: once the log since the last pass is three times the state, each
 // commit writes about as many bytes of snapshots as of deltas until all shards are through.
 class SnapshotSchedule {
   public:
     void restored_snapshot(int32_t shard, int64_t sequence);
-    void restored_delta(int64_t bytes) { log_bytes_ += bytes; }
+    void restored_delta(int64_t sequence, int64_t bytes);
 
     // A commit wrote its delta. state_bytes: about the size of all groups.
     void wrote_delta(int64_t sequence, int64_t bytes, int64_t state_bytes);
@@ -64,10 +64,17 @@ class SnapshotSchedule {
     int32_t next_shard() const;
     void wrote_shard(int32_t shard, int64_t sequence, int64_t bytes);
 
-    int64_t obsolete_below() const;
+    // Deltas that this commit should remove. After a pass there are as many as commits have been
+    // since the one before; a few with each commit hold up none of them.
+    SequenceRange take_obsolete();
 
   private:
+    static constexpr int64_t kRemovedAtOnce = 4;
+
+    void append(int64_t sequence, int64_t bytes);
+
     int64_t snapshots_[kShardCount] = {};  // sequence of each shard's newest, 0: none
+    int64_t oldest_delta_ = 0;             // that is still in the log, 0: none
     int64_t log_bytes_ = 0;                // deltas since the last pass began
     int64_t pass_from_ = 0;                // sequence at which the pass began, 0: none runs
     int64_t budget_bytes_ = 0;             // this commit may still write

@@ -68,8 +68,8 @@ class TableState {
     // The next row that the checkpoint log is to be given with this commit, valid until the next
     // call; nullptr: that was the last. Each comes once.
     const CheckpointRow* next_checkpoint_row() { return checkpoint_.next(); }
-    // Then to be removed: deltas of sequences below this.
-    int64_t obsolete_below() const { return schedule_.obsolete_below(); }
+    // The deltas to be removed with this commit, after all its rows. Each comes once.
+    SequenceRange take_obsolete() { return schedule_.take_obsolete(); }
     void committed();
 
     size_t memory_bytes() const;

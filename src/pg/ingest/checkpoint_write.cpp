@@ -12,7 +12,8 @@ namespace {
 enum Column { kRelid, kKind, kShard, kSequence, kPart, kData, kColumns };
 
 Plan delete_deltas = {
-    "DELETE FROM anomaly.checkpoint WHERE relid = $1 AND kind = 1 AND shard = 0 AND sequence < $2",
+    "DELETE FROM anomaly.checkpoint WHERE relid = $1 AND kind = 1 AND shard = 0 "
+    "AND sequence >= $2 AND sequence < $3",
     NULL};
 Plan delete_snapshots = {
     "DELETE FROM anomaly.checkpoint WHERE relid = $1 AND kind = 2 AND "
@@ -76,10 +77,12 @@ void remove_older_snapshots(Oid table, const CheckpointRow& row) {
     run_plan(&delete_snapshots, older, lengthof(older), SPI_OK_DELETE);
 }
 
-void remove_deltas_below(Oid table, int64 sequence) {
-    if (sequence <= 0) return;
-    const CatalogArgument older[] = {argument_oid(REGCLASSOID, table), argument_int8(sequence)};
-    run_plan(&delete_deltas, older, lengthof(older), SPI_OK_DELETE);
+// From the first that is left: the entries of those removed before stay in the index for a while.
+void remove_deltas(Oid table, SequenceRange range) {
+    if (range.from == range.below) return;
+    const CatalogArgument arguments[] = {argument_oid(REGCLASSOID, table),
+                                         argument_int8(range.from), argument_int8(range.below)};
+    run_plan(&delete_deltas, arguments, lengthof(arguments), SPI_OK_DELETE);
 }
 
 const CheckpointRow* next_row(bridge::Ingest* ingest, int index) {
@@ -101,7 +104,7 @@ void store_checkpoint(Oid table, bridge::Ingest* ingest, int index) {
             remove_older_snapshots(table, *row);
     }
     close_log(log);
-    remove_deltas_below(table, bridge::ingest_obsolete_below(ingest, index));
+    remove_deltas(table, bridge::ingest_take_obsolete(ingest, index));
 }
 
 }  // namespace anomaly::pg
