@@ -146,6 +146,7 @@ enum class TableKind : uint8_t {
 };
 
 constexpr int64_t kForEver = -1;
+constexpr int32_t kWindowColumn = -1;
 
 struct TableSpec {
     uint32_t id;  // the table's oid; names it in errors only
@@ -163,6 +164,9 @@ struct TableSpec {
     int32_t aggregate_count;
     const ExprSpec* outputs;  // kFilter: the values of each appended row
     int32_t output_count;
+    // The columns by which a commit's rows are put into order: numbers of keys, or kWindowColumn.
+    const int32_t* row_order = nullptr;
+    int32_t row_order_count = 0;
 };
 
 // ---- progress of one table: where it is in the topic, and in event time ----
@@ -225,7 +229,7 @@ enum RowFlag : uint8_t {
 };
 
 // However many rows a commit writes, only so many are columns at a time.
-constexpr int32_t kRowsShown = 16384;
+constexpr int32_t kRowsShown = 2048;
 
 struct RowCounts {
     int32_t count;
@@ -256,7 +260,7 @@ struct DeadLetter {
 
 struct TableChanges {
     // Groups changed since the last commit or whose window closed with this one (emit on close:
-    // only the latter), in no order. Views are valid until the commit is acknowledged.
+    // only the latter), in row_order. Views are valid until the commit is acknowledged.
     int32_t row_count;
     RowCounts closed;
     RowCounts changed;     // all but those that are unchanged

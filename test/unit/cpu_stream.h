@@ -42,6 +42,7 @@ struct CpuStream {
                         node(Op::kFloatGt, Type::kBool, 0, 1)};
     ExprSpec keys[2] = {{&host, 1, Type::kText}, {&cpu, 1, Type::kText}};
     AggregateSpec aggregates[2] = {};
+    int32_t row_order[3] = {0, 1, kWindowColumn};
 
     CpuStream() {
         time[1].int_value = 3;
@@ -66,6 +67,7 @@ struct CpuStream {
         table.kind = TableKind::kWindowed;
         table.emit_on_close = emit_on_close;
         table.window = tumble(30 * kSecond);
+        table.row_order_count = 3;
         return table;
     }
     TableSpec running() const {
@@ -77,6 +79,8 @@ struct CpuStream {
         table.key_count = 2;
         table.aggregates = aggregates;
         table.aggregate_count = 2;
+        table.row_order = row_order;
+        table.row_order_count = 2;
         return table;
     }
     // SELECT hostname WHERE usage > 80.

@@ -54,6 +54,7 @@ struct Database {
     void write(TableState& table, bool filter) {
         const TableChanges& changes = table.changes();
         for (int32_t i = 0; i < changes.row_count; i++) {
+            if (!filter && i % kRowsShown == 0) table.show_rows(i);
             filter ? append(changes, i) : upsert(changes, i);
         }
         for (int32_t i = 0; i < changes.late_row_count; i++) {
@@ -92,14 +93,16 @@ struct Database {
         const uint64_t* cells = changes.outputs[0].cells + 2 * i;
         appended.emplace_back(reinterpret_cast<const char*>(cells[0]), cells[1]);
     }
-    void upsert(const TableChanges& changes, int32_t i) {
+    // Row `number` of all, which is shown.
+    void upsert(const TableChanges& changes, int32_t number) {
+        const int32_t i = number - changes.first_shown;
         const uint64_t* cells = changes.keys[0].cells + 2 * i;
         int64_t window = changes.window_starts != nullptr ? changes.window_starts[i] : 0;
         GroupKey key = {window, {reinterpret_cast<const char*>(cells[0]), cells[1]}};
         double avg = std::bit_cast<double>(changes.aggregates[0].cells[i]);
         bool no_max = changes.aggregates[1].nulls[i] != 0;
         double max = no_max ? -1 : std::bit_cast<double>(changes.aggregates[1].cells[i]);
-        uint8_t flags = changes.flags[i];
+        uint8_t flags = changes.flags[number];
         ASSERT_EQ((flags & kRowNew) != 0, !rows.contains(key));
         if ((flags & kRowUnchanged) != 0) {
             ASSERT_EQ(rows.at(key), std::make_pair(avg, max));

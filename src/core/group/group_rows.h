@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -19,6 +20,8 @@ class GroupRows {
     // What a row takes beside its head and its key: the key's size, and what is left of its last
     // unit.
     static constexpr uint32_t kMeanRestBytes = 4;
+    // Whose memory is asked for while one is looked at, where all of many are.
+    static constexpr size_t kRowsAhead = 8;
 
     // The memory of one window.
     class Region {
@@ -58,6 +61,11 @@ class GroupRows {
         const char* row = at(slot);
         __builtin_prefetch(row);
         __builtin_prefetch(row + head_bytes_);
+    }
+
+    // The same for one that comes a little after slots[at].
+    [[gnu::always_inline]] void prefetch_ahead(std::span<const uint32_t> slots, size_t at) const {
+        if (at + kRowsAhead < slots.size()) prefetch(slots[at + kRowsAhead]);
     }
 
     void append_slots(const Region& region, std::vector<uint32_t>& slots) const;

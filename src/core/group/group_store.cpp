@@ -7,9 +7,6 @@ namespace anomaly {
 
 namespace {
 
-// Whose memory is asked for while one is looked at, where all of many are.
-constexpr size_t kRowsAhead = 8;
-
 // Gives each aggregate its place in a group's row, those first that need the largest alignment;
 // what comes back is the size of the row's head: the states and one byte of marks.
 uint32_t place_states(const std::vector<std::unique_ptr<Aggregate>>& aggregates) {
@@ -104,7 +101,7 @@ void GroupStore::find_together(std::span<const int64_t> window_starts,
 
 void GroupStore::clear_changed() {
     for (size_t i = 0; i < changed_.size(); i++) {
-        if (i + kRowsAhead < changed_.size()) groups_.rows().prefetch(changed_[i + kRowsAhead]);
+        groups_.rows().prefetch_ahead(changed_, i);
         char* group = row(changed_[i]);
         mark(group) &= static_cast<uint8_t>(~kChanged);
         if (!owns_memory_) continue;
@@ -133,6 +130,7 @@ void GroupStore::columns(std::span<const uint32_t> slots, std::vector<Column>& k
     for (auto& a : aggregates_) aggregates.emplace_back(a->result_type()).assign_nulls(count);
     failed.assign(slots.size(), 0);
     for (int32_t row = 0; row < count; row++) {
+        groups_.rows().prefetch_ahead(slots, static_cast<size_t>(row));
         const char* group = this->row(slots[static_cast<size_t>(row)]);
         codec_.decode(groups_.rows().key_of(group), keys, row);
         for (size_t a = 0; a < aggregates_.size(); a++) {
@@ -174,8 +172,7 @@ bool GroupStore::read_shape(ByteReader& in) const {
 void GroupStore::write_groups(Cursor& cursor, size_t bytes, ByteWriter& out) {
     const std::span<const uint32_t> slots = cursor.slots;
     for (; cursor.at < slots.size() && out.size() <= bytes; cursor.at++) {
-        const size_t ahead = cursor.at + kRowsAhead;
-        if (ahead < slots.size()) groups_.rows().prefetch(slots[ahead]);
+        groups_.rows().prefetch_ahead(slots, cursor.at);
         write_group(slots[cursor.at], cursor.window_before, cursor.extent, out);
         cursor.window_before = groups_.window_start(slots[cursor.at]);
     }

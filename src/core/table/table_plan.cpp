@@ -17,7 +17,8 @@ TablePlan::TablePlan(const TableSpec& spec)
       retention_us(spec.retention_us),
       key_count(spec.key_count),
       aggregate_count(spec.aggregate_count),
-      output_count(spec.output_count) {
+      output_count(spec.output_count),
+      row_order(spec.row_order, spec.row_order + spec.row_order_count) {
     if (kind == TableKind::kWindowed) windows.emplace(spec.window);
     expressions.push_back(spec.has_where ? Expression::of(spec.where) : Expression());
     for (int32_t k = 0; k < key_count; k++) expressions.push_back(Expression::of(spec.keys[k]));

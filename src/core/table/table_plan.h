@@ -39,6 +39,7 @@ class TablePlan {
     int32_t output_count;
     std::optional<WindowRule> windows;  // kWindowed
     std::vector<AggregateKind> aggregate_kinds;
+    std::vector<int32_t> row_order;
     // In the order of bridge/ingest.h: where, each key, each aggregate's filter and argument, each
     // output.
     std::vector<Expression> expressions;

@@ -10,6 +10,7 @@ TableState::TableState(TablePlan plan, int64_t watermark_delay_us, const TablePr
     : plan_(std::move(plan)),
       clock_(watermark_delay_us, progress),
       store_(plan_.key_types(), plan_.make_aggregates()),
+      row_order_(plan_.key_types(), plan_.row_order),
       sequence_(progress.sequence) {
     if (plan_.windows) last_closed_ = last_closed_at(progress.watermark);
     int64_t first_open = last_closed_ == INT64_MIN ? INT64_MIN : last_closed_ + 1;
@@ -211,34 +212,40 @@ int64_t TableState::window_end(uint32_t slot) {
     return plan_.windows ? plan_.windows->end_of(store_.groups().window_start(slot)) : 0;
 }
 
-void TableState::add_row(uint32_t slot, uint8_t flags) {
-    if (!store_.is_written(slot)) flags |= kRowNew;
-    store_.set_written(slot);
-    row_slots_.push_back(slot);
-    row_flags_.push_back(flags);
+// What the row of a group is, which is taken to be written.
+uint8_t TableState::flag_row(uint32_t slot) {
     const int64_t end = window_end(slot);
-    if ((flags & kRowClosed) != 0) count_row(changes_.closed, end);
+    const bool written = store_.is_written(slot);
+    uint8_t flags = written ? 0 : kRowNew;
+    store_.set_written(slot);
+    if (plan_.windows && store_.groups().window_start(slot) <= last_closed_) {
+        flags |= kRowClosed;
+        count_row(changes_.closed, end);
+        if (written && !store_.is_changed(slot)) flags |= kRowUnchanged;
+    }
     if ((flags & kRowUnchanged) == 0) count_row(changes_.changed, end);
+    return flags;
 }
 
 void TableState::gather_groups() {
     row_slots_.clear();
     row_flags_.clear();
     if (plan_.windows) store_.groups().append_windows_up_to(last_closed_, closing_);
-    std::vector<uint32_t> slots;
-    for (int64_t start : closing_) store_.groups().append_slots_of_window(start, slots);
-    const size_t most = slots.size() + (plan_.emit_on_close ? 0 : store_.changed().size());
-    row_slots_.reserve(most);
-    row_flags_.reserve(most);
-    for (uint32_t slot : slots) {
-        bool unchanged = store_.is_written(slot) && !store_.is_changed(slot);
-        add_row(slot, unchanged ? kRowClosed | kRowUnchanged : kRowClosed);
-    }
-    if (plan_.emit_on_close) return;
-    for (uint32_t slot : store_.changed()) {
-        if (closing_.empty() || store_.groups().window_start(slot) > last_closed_) {
-            add_row(slot, 0);
+    for (int64_t start : closing_) store_.groups().append_slots_of_window(start, row_slots_);
+    if (!plan_.emit_on_close) {
+        row_slots_.reserve(row_slots_.size() + store_.changed().size());
+        for (uint32_t slot : store_.changed()) {
+            if (closing_.empty() || store_.groups().window_start(slot) > last_closed_) {
+                row_slots_.push_back(slot);
+            }
         }
+    }
+    const GroupRows& rows = store_.groups().rows();
+    row_order_.sort(rows, row_slots_);
+    row_flags_.reserve(row_slots_.size());
+    for (size_t i = 0; i < row_slots_.size(); i++) {
+        rows.prefetch_ahead(row_slots_, i);
+        row_flags_.push_back(flag_row(row_slots_[i]));
     }
 }
 

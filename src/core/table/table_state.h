@@ -12,6 +12,7 @@
 #include "core/data/message_rows.h"
 #include "core/data/row_log.h"
 #include "core/group/group_store.h"
+#include "core/group/key_order.h"
 #include "core/spec.h"
 #include "core/table/checkpoint.h"
 #include "core/table/checkpoint_commit.h"
@@ -86,7 +87,7 @@ class TableState {
     int64_t last_closed_at(int64_t watermark_us);
     void advance_to(int64_t watermark_us);
     void gather_groups();
-    void add_row(uint32_t slot, uint8_t flags);
+    uint8_t flag_row(uint32_t slot);
     int64_t window_end(uint32_t slot);
     void find_gone();
     void publish(int64_t sequence);
@@ -94,6 +95,7 @@ class TableState {
     TablePlan plan_;
     TableClock clock_;
     GroupStore store_;
+    KeyOrder row_order_;
     SnapshotSchedule schedule_;
     std::unique_ptr<CheckpointRestore> restore_;  // until restore_done
     int64_t sequence_;                            // of the last commit

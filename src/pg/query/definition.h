@@ -82,6 +82,9 @@ struct TableTerms {
     int64 retention_us;  // kForEver: rows are kept
 };
 TableSpec* make_table_spec(const TableDefinition* definition, Oid table, const TableTerms& terms);
+// Whether core can put the rows of a commit into the order of their key: it knows what all of the
+// key's cells mean.
+bool orders_by_cells(const TableDefinition* definition);
 
 // Number of expressions as bridge/ingest.h counts them, and each (NULL: absent).
 int expression_count(const TableDefinition* definition);

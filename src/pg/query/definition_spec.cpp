@@ -28,17 +28,29 @@ AggregateSpec spec_of_aggregate(const AggregatePlan& plan, Index varno) {
     return spec;
 }
 
+template <class T>
+T* palloc_array_of(int count) {
+    return static_cast<T*>(palloc0(sizeof(T) * static_cast<Size>(count + 1)));
+}
+
+// The group columns as the key's index has them.
+void order_rows(const TableDefinition* definition, TableSpec* spec) {
+    if (!orders_by_cells(definition)) return;
+    int32* order = palloc_array_of<int32>(definition->output_count);
+    for (int o = 0; o < definition->output_count; o++) {
+        if (!definition->outputs[o].is_group_column) continue;
+        const int key = definition->outputs[o].group_attribute - key_attribute(0);
+        order[spec->row_order_count++] = key < definition->key_count ? key : kWindowColumn;
+    }
+    spec->row_order = order;
+}
+
 // What core cannot compare is bytes to it (pg/query/key_identity.h).
 ExprSpec spec_of_key(Expr* key, Index varno) {
     const Node* node = reinterpret_cast<const Node*>(key);
     if (!needs_identity(node)) return spec_of(key, varno);
     check_identity(node);
     return {NULL, 0, Type::kBytea};
-}
-
-template <class T>
-T* palloc_array_of(int count) {
-    return static_cast<T*>(palloc0(sizeof(T) * static_cast<Size>(count + 1)));
 }
 
 }  // namespace
@@ -64,6 +76,7 @@ TableSpec* make_table_spec(const TableDefinition* definition, Oid table, const T
     for (int a = 0; a < definition->aggregate_count; a++) {
         aggregates[a] = spec_of_aggregate(definition->aggregate_plans[a], varno);
     }
+    order_rows(definition, spec);
     spec->aggregates = aggregates;
     spec->aggregate_count = definition->aggregate_count;
     if (definition->kind == TableKind::kFilter) {
@@ -75,6 +88,13 @@ TableSpec* make_table_spec(const TableDefinition* definition, Oid table, const T
         spec->output_count = definition->output_count;
     }
     return spec;
+}
+
+bool orders_by_cells(const TableDefinition* definition) {
+    for (int k = 0; k < definition->key_count; k++) {
+        if (needs_identity(reinterpret_cast<const Node*>(definition->keys[k]))) return false;
+    }
+    return definition->kind != TableKind::kFilter;
 }
 
 int expression_count(const TableDefinition* definition) {

@@ -1,11 +1,12 @@
 // Composes the queries of a rule. In a commit:
 //   SELECT * FROM (SELECT 0, x.ordinal, <labels>, <window>, <message>, f.severity, ...
 //     FROM anomaly_changes x, LATERAL rule(ROW(x.a, x.b, ...)::schema.table) f WHERE <closed>
-//     LIMIT <as many as are counted>) q ORDER BY 1, 2, 8, 11, 9, 10
+//     LIMIT <as many as are counted>) q ORDER BY 1, 4, 2, 8, 11, 9, 10
 // With anomaly_parameters p beside the changes, p.number for 0 and p.parameters as the function's
-// second argument, for several rules of one function. Ordered by the finding itself within a row:
-// its position in the set, which is part of its id, does not depend on the plan. The limit is
-// inside: a rule without measure is not to be sorted to its end first. Over history:
+// second argument, for several rules of one function. In the order of windows, as what happened is
+// told. Ordered by the finding itself within a row: its position in the set, which is part of its
+// id, does not depend on the plan. The limit is inside: a rule without measure is not to be sorted
+// to its end first. Over history:
 //   SELECT <labels>, <window>, f.severity, ... FROM (SELECT x.* FROM schema.table AS x
 //     WHERE <window's end> > $1 AND <window's end> <= $2 OFFSET 0) AS x, LATERAL rule(...) f
 #include "pg/rule/rule_query.h"
@@ -156,7 +157,7 @@ char* make_rule_query(Oid table_oid, const TableDefinition* definition, const Ru
     appendStringInfo(&query, " WHERE x.%s AND ",
                      quote_identifier(on_close ? kClosedColumn : kChangedColumn));
     append_found(&query, rule.result, call.data);
-    appendStringInfo(&query, " LIMIT %d) AS q ORDER BY 1, 2, 8, 11, 9, 10", kMaxCountedFindings);
+    appendStringInfo(&query, " LIMIT %d) AS q ORDER BY 1, 4, 2, 8, 11, 9, 10", kMaxCountedFindings);
     table_close(table, NoLock);
     return query.data;
 }

@@ -56,11 +56,10 @@ void append_conflict(StringInfo out, Relation table, const TableDefinition* defi
     append_assignments(out, table, definition, "excluded");
 }
 
-// In the order of the key's index, about: rows that are neighbours in it come one after the other,
-// while its page is at hand, and not all over an index that no cache may hold. Text in the order of
-// its bytes, since collations are slow to compare by.
+// In the order of the key's index, about, where core has not put them so (core/group/key_order.h):
+// here too texts are in the order of their bytes.
 void append_key_order(StringInfo out, Relation table, const TableDefinition* definition) {
-    if (definition->kind == TableKind::kFilter) return;
+    if (definition->kind == TableKind::kFilter || orders_by_cells(definition)) return;
     const char* separator = " ORDER BY ";
     for (int i = 0; i < definition->output_count; i++) {
         if (!definition->outputs[i].is_group_column) continue;
