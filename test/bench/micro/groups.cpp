@@ -1,7 +1,9 @@
-// The groups of a table: finding the group of a row, and a commit's checkpoint. Argument: groups.
+// The groups of a table: finding the group of a row, a commit's checkpoint, the order of its rows.
+// Argument: groups.
 #include <benchmark/benchmark.h>
 
 #include "core/group/group_store.h"
+#include "core/group/key_order.h"
 #include "core/table/checkpoint.h"
 #include "inputs.h"
 
@@ -97,6 +99,32 @@ void write_checkpoint(benchmark::State& state) {
     state.counters["bytes_per_group"] = static_cast<double>(bytes) / static_cast<double>(groups);
 }
 BENCHMARK(write_checkpoint)->Arg(35)->Arg(35000)->Arg(1000000)->Unit(benchmark::kMicrosecond);
+
+// Keys of two columns; second argument: how much longer than their numbers the texts are.
+void order_rows(benchmark::State& state) {
+    GroupStore store({Type::kText, Type::kText}, two_aggregates());
+    const std::string filling(static_cast<size_t>(state.range(1)), '/');
+    const int64_t groups = state.range(0);
+    std::vector<Column> columns(2, Column(Type::kText));
+    for (Column& column : columns) column.assign_nulls(1);
+    for (int64_t g = 0; g < groups; g++) {
+        const int64_t number = g * 1234577 % groups;
+        const std::string texts[] = {std::to_string(number / 32) + filling,
+                                     std::to_string(number % 32) + filling};
+        for (size_t k = 0; k < 2; k++) columns[k].set_text(0, texts[k]);
+        store.touch(0, {&columns[0], &columns[1]}, 0);
+    }
+    KeyOrder order({Type::kText, Type::kText}, {0, 1, kWindowColumn});
+    for (auto _ : state) {
+        std::vector<uint32_t> slots = store.changed();
+        order.sort(store.groups().rows(), slots);
+        benchmark::DoNotOptimize(slots.data());
+    }
+    state.SetItemsProcessed(state.iterations() * groups);
+}
+BENCHMARK(order_rows)
+    ->ArgsProduct({{35, 35000, 1000000, 3000000}, {0, 40}})
+    ->Unit(benchmark::kMicrosecond);
 
 }  // namespace
 }  // namespace anomaly::bench
