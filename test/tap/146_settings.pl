@@ -51,6 +51,10 @@ my %made = (
         q{SET IntervalStyle = 'sql_standard'},
         q{SELECT n, v + interval '1 day -1:00' AS v FROM %s WHERE v > interval '-1 day 5:00'}
     ],
+    bytes => [
+        'SET bytea_output = escape; SET array_nulls = off',
+        q{SELECT n, decode(md5(s), 'hex')::text AS b, a::text[] AS a FROM %s}
+    ],
     nulls => [
         'SET transform_null_equals = on',
         q{SELECT n = NULL AS x, a::text[] AS a, '{NULL}'::text[] AS b, count(*) FROM %s}

@@ -28,8 +28,10 @@ char* current_search_path() {
 }
 
 Datum current_settings() {
-    static const char* const kNames[] = {"TimeZone", "DateStyle", "IntervalStyle",
-                                         "extra_float_digits"};
+    static const char* const kNames[] = {"TimeZone",           "DateStyle",    "IntervalStyle",
+                                         "extra_float_digits", "bytea_output", "array_nulls",
+                                         "lc_monetary",        "lc_numeric",   "lc_time",
+                                         "xmlbinary",          "xmloption"};
     StringInfoData json;
     initStringInfo(&json);
     for (const char* name : kNames) {
