@@ -1,6 +1,12 @@
 #include "kafka/link.h"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <future>
+#include <system_error>
+#include <thread>
+#include <utility>
 
 namespace anomaly::kafka {
 namespace {
@@ -18,17 +24,23 @@ QueueLimits queue_limits(const rd_kafka_conf_t* conf) {
             number_in_force(conf, "queued.max.messages.kbytes") * 1024};
 }
 
+// A client that can end does so within about a second.
+constexpr std::chrono::seconds kEndLimit{5};
+std::atomic<bool> has_endless{false};
+
 }  // namespace
 
-Link::Link(const std::string& topic, const Properties& properties, Gait with_gait, LogRing& log,
-           const EventFd& fd)
+Link::Link(const std::string& topic, const Properties& properties, Gait with_gait,
+           std::shared_ptr<Outlet> to)
     : gait(with_gait),
-      client(make_consumer(properties, log, with_gait)),
+      outlet(std::move(to)),
+      client(make_consumer(properties, outlet->log, with_gait)),
       queue(rd_kafka_queue_get_consumer(client.get())),
       full(queue_limits(rd_kafka_conf(client.get()))),
-      control(client.get(), topic, fd, fetched, refresh_ms(rd_kafka_conf(client.get()))),
+      control(client.get(), topic, outlet->fd, fetched, refresh_ms(rd_kafka_conf(client.get()))),
       intake(fetched, control) {
-    rd_kafka_queue_io_event_enable(queue.get(), fd.get(), &EventFd::kOne, sizeof EventFd::kOne);
+    rd_kafka_queue_io_event_enable(queue.get(), outlet->fd.get(), &EventFd::kOne,
+                                   sizeof EventFd::kOne);
 }
 
 void Link::drop_events() const {
@@ -38,6 +50,26 @@ void Link::drop_events() const {
 
 Owned<rd_kafka_event_t> Link::next_event() const {
     return Owned<rd_kafka_event_t>(rd_kafka_queue_poll(queue.get(), 0));
+}
+
+void let_go(std::unique_ptr<Link> link) {
+    if (!link) return;
+    try {
+        const SignalBlock block;
+        std::promise<void> ended;
+        const std::future<void> end = ended.get_future();
+        std::thread([link = std::move(link), ended = std::move(ended)]() mutable {
+            link.reset();
+            ended.set_value();
+        }).detach();
+        if (end.wait_for(kEndLimit) != std::future_status::ready) has_endless = true;
+    } catch (const std::system_error&) {
+        // No thread could be had: the link has been ended here.
+    }
+}
+
+bool has_endless_clients() {
+    return has_endless;
 }
 
 }  // namespace anomaly::kafka

@@ -2,6 +2,7 @@
 // short time in which it changes its gait another one, which is to take over.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -12,18 +13,24 @@
 
 namespace anomaly::kafka {
 
+// By what a link tells its reader that something has come, and what the client says of itself.
+struct Outlet {
+    EventFd fd;
+    LogRing log;
+};
+
 // Declared in the order that matters at the end: our threads stop first, then the client ends and
 // with it all that writes to the fds. Taps that others hold have to be closed before.
 struct Link {
-    // The log and the fd, which tells the reader that something has come, must outlive it.
-    Link(const std::string& topic, const Properties& properties, Gait with_gait, LogRing& log,
-         const EventFd& fd);
+    Link(const std::string& topic, const Properties& properties, Gait with_gait,
+         std::shared_ptr<Outlet> to);
 
     // What has gone wrong with the client up to now is no news.
     void drop_events() const;
     Owned<rd_kafka_event_t> next_event() const;
 
     const Gait gait;
+    const std::shared_ptr<Outlet> outlet;
     EventFd fetched;  // fired by the client, for the intake
     const Owned<rd_kafka_t> client;
     const Owned<rd_kafka_queue_t> queue;  // what is no partition's own
@@ -32,5 +39,12 @@ struct Link {
     Control control;
     Intake intake;
 };
+
+// Ends a link, of which no tap is read any more. The client library (2.0.2) never comes back from
+// ending a client that was reading a topic when that was deleted: after some seconds the link is
+// left to a thread of its own, and its client lasts as long as the process.
+void let_go(std::unique_ptr<Link> link);
+// Whether that has happened: the process had better end when it can.
+bool has_endless_clients();
 
 }  // namespace anomaly::kafka

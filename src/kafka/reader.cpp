@@ -11,17 +11,23 @@
 
 namespace anomaly::kafka {
 
-// Declared in the order that matters at the end: the partitions let their queues go before the link
-// ends that they are from.
 struct Reader::Impl {
     Impl(std::string topic_name, const Properties& reader_properties, bool wants_headers)
         : topic(std::move(topic_name)),
           properties(reader_properties),
           with_headers(wants_headers),
           link(make_link(Gait::kQuick)) {}
+    // The partitions let their queues go before the link ends that they are from.
+    ~Impl() {
+        partitions.clear();
+        let_go(std::move(next));
+        let_go(std::move(link));
+    }
+    Impl(const Impl&) = delete;
+    Impl& operator=(const Impl&) = delete;
 
     std::unique_ptr<Link> make_link(Gait gait) {
-        return std::make_unique<Link>(topic, properties, gait, log, fd);
+        return std::make_unique<Link>(topic, properties, gait, outlet);
     }
     void set_gait(Gait gait);
     void prepare_change();
@@ -43,8 +49,7 @@ struct Reader::Impl {
     const std::string topic;
     const Properties properties;
     const bool with_headers;
-    EventFd fd;
-    LogRing log;
+    const std::shared_ptr<Outlet> outlet = std::make_shared<Outlet>();
     std::unique_ptr<Link> link;
     std::unique_ptr<Link> next;  // takes over as soon as it knows where to read on
     std::map<int32_t, Partition> partitions;
@@ -137,8 +142,8 @@ void Reader::Impl::start(Partition& partition, bool is_found, Reply& reply) {
                            .to_offset = reply.lost_to,
                            .resume_offset = reply.begin.next_offset,
                            .text = std::move(reply.text)});
-    auto tap = std::make_shared<Tap>(number, std::move(reply.queue), link->full, with_headers, fd,
-                                     link->fetched);
+    auto tap = std::make_shared<Tap>(number, std::move(reply.queue), link->full, with_headers,
+                                     outlet->fd, link->fetched);
     partition.start(reply.begin, reply.verify, tap);
     link->intake.add(std::move(tap));
 }
@@ -149,7 +154,7 @@ void Reader::Impl::take_client_events() {
         const bool all_down =
             rd_kafka_event_error(event.get()) == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
         if (!trouble.take(event.get())) {
-            log.add(4, rd_kafka_event_error_string(event.get()));
+            outlet->log.add(4, rd_kafka_event_error_string(event.get()));
             continue;
         }
         if (all_down) broker_down(trouble.text());
@@ -185,7 +190,7 @@ void Reader::Impl::take_troubles() {
 
 void Reader::Impl::set_gait(Gait gait) {
     if (gait == link->gait) {
-        next.reset();
+        let_go(std::move(next));
     } else if (!next && !partitions.empty()) {
         next = make_link(gait);
         std::vector<Start> starts;
@@ -215,11 +220,12 @@ bool Reader::Impl::is_prepared() const {
 }
 
 void Reader::Impl::change_link() {
-    const std::unique_ptr<Link> old = std::exchange(link, std::move(next));
+    std::unique_ptr<Link> old = std::exchange(link, std::move(next));
     down_told = false;
     trouble.clear();
     pending.push_back({.kind = EventKind::kBrokerUp});
     for (Reply& reply : std::exchange(link->started, {})) take_over(reply);
+    let_go(std::move(old));
 }
 
 // What was handed out since the link was asked for comes out of its queue once more, and is not
@@ -242,7 +248,7 @@ Reader::Reader(std::string topic, const Properties& properties, bool with_header
 Reader::~Reader() = default;
 
 int Reader::fd() const {
-    return impl_->fd.get();
+    return impl_->outlet->fd.get();
 }
 
 void Reader::assign(std::vector<Start> starts, int64_t otherwise) {
@@ -256,7 +262,7 @@ void Reader::set_gait(Gait gait) {
 }
 
 void Reader::events(std::vector<Event>& out) {
-    impl_->fd.clear();
+    impl_->outlet->fd.clear();
     impl_->prepare_change();
     impl_->take_replies();
     impl_->take_client_events();
@@ -276,7 +282,7 @@ int32_t Reader::pull(int32_t partition, MessageBatch& batch, int32_t max_rows, i
     if (found == nullptr) return 0;
     const size_t before = batch.bytes();
     const int32_t count = found->pull(batch, max_rows, max_bytes);
-    if (found->has_news()) impl_->fd.fire();
+    if (found->has_news()) impl_->outlet->fd.fire();
     impl_->totals.message_count += count;
     impl_->totals.byte_count += static_cast<int64_t>(batch.bytes() - before);
     return count;
@@ -285,7 +291,7 @@ int32_t Reader::pull(int32_t partition, MessageBatch& batch, int32_t max_rows, i
 // What waits behind a limit fired the fd when it came, and will not fire it again.
 void Reader::set_limit(int32_t partition, int64_t offset) {
     const auto [limit, is_new] = impl_->limits.try_emplace(partition, offset);
-    if (!is_new && offset > limit->second) impl_->fd.fire();
+    if (!is_new && offset > limit->second) impl_->outlet->fd.fire();
     limit->second = offset;
     if (Partition* found = impl_->find(partition)) found->set_limit(offset);
 }
@@ -293,7 +299,7 @@ void Reader::set_limit(int32_t partition, int64_t offset) {
 void Reader::clear_limits() {
     impl_->limits.clear();
     for (auto& [number, partition] : impl_->partitions) partition.set_limit(kNoLimit);
-    impl_->fd.fire();
+    impl_->outlet->fd.fire();
 }
 
 int64_t Reader::position(int32_t partition) const {
@@ -360,7 +366,7 @@ ReaderStats Reader::stats() const {
 }
 
 bool Reader::next_log(std::string& line, int& level) {
-    return impl_->log.next(line, level);
+    return impl_->outlet->log.next(line, level);
 }
 
 }  // namespace anomaly::kafka

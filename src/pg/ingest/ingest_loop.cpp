@@ -438,7 +438,8 @@ void ingest_run(Oid stream) {
         const bool again = run_once(&run, &backoff);
         close_all_readers(&run);
         MemoryContextDelete(run.context);
-        if (!again) return;
+        // With threads that cannot be stopped: the manager starts another worker.
+        if (!again || bridge::ingest_has_endless_threads()) return;
     }
 }
 
