@@ -374,6 +374,31 @@ void ingest_close_windows(Ingest* ingest, int32_t table) noexcept {
     if (state != nullptr) state->request_close();
 }
 
+// ---- a reader that rests ----
+
+int64_t ingest_quiet_since_us(const Ingest* ingest) noexcept {
+    return ingest->quiet_since_us();
+}
+
+int32_t ingest_rest_positions(const Ingest* ingest, RestPosition* out, int32_t room) noexcept {
+    const auto& positions = ingest->pipeline.positions();
+    if (positions.size() > static_cast<size_t>(room) || !ingest->reader.is_at_end()) return 0;
+    int32_t count = 0;
+    for (const PartitionProgress& at : positions) {
+        if (!reads(*ingest, at.partition) || at.next_offset < 0) return 0;
+        out[count++] = {at.partition, at.next_offset};
+    }
+    return count;
+}
+
+void ingest_rest(Ingest* ingest) noexcept {
+    ingest->reader.rest();
+}
+
+Status ingest_wake(Ingest* ingest) noexcept {
+    return guard([&] { ingest->reader.wake(); });
+}
+
 // ---- figures ----
 
 IngestStats ingest_stats(const Ingest* ingest) noexcept {

@@ -240,6 +240,23 @@ Status ingest_committed(Ingest* ingest) noexcept;
 // Closes every open window of the table with the next prepare_commit (the end of a replay).
 void ingest_close_windows(Ingest* ingest, int32_t table) noexcept;
 
+// ---- a reader that rests ----
+
+// Since when there was nothing to be read, and time could change nothing either; INT64_MAX: that is
+// not so.
+int64_t ingest_quiet_since_us(const Ingest* ingest) noexcept;
+struct RestPosition {
+    int32_t partition;
+    int64_t offset;
+};
+// Where it would rest: the ends of all partitions, as the broker has confirmed them. 0: it is not
+// there, or there are more than `room`.
+int32_t ingest_rest_positions(const Ingest* ingest, RestPosition* out, int32_t room) noexcept;
+// Lets its client go; nothing is read until it is woken. All else can be done meanwhile.
+void ingest_rest(Ingest* ingest) noexcept;
+// Reads on where it was, if it rests.
+Status ingest_wake(Ingest* ingest) noexcept;
+
 // ---- figures for the status views ----
 
 struct IngestStats {

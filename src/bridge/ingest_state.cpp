@@ -58,7 +58,7 @@ void Ingest::poll(int64_t now_us, PollResult* out) {
     out->broker = broker_;
     out->broker_error = broker_error_.c_str();
     out->deadline_us = source.next_confirm_us(pipeline.has_open_windows());
-    if (patient_at_us_ > now_us) out->deadline_us = std::min(out->deadline_us, patient_at_us_);
+    if (patient_at_us() > now_us) out->deadline_us = std::min(out->deadline_us, patient_at_us());
     out->deadline_us = std::max(out->deadline_us, now_us);
     out->lost = lost_.data();
     out->lost_count = static_cast<int32_t>(lost_.size());
@@ -77,12 +77,9 @@ void Ingest::give_back_memory() {
 void Ingest::choose_gait(int64_t now_us) {
     const bool quiet = !has_batch && !meets && broker_ == Broker::kReachable &&
                        pipeline.source().all_at_end() && !pipeline.has_open_windows();
-    if (!quiet)
-        patient_at_us_ = INT64_MAX;
-    else
-        patient_at_us_ = std::min(patient_at_us_, now_us + patience_us_);
+    quiet_since_us_ = quiet ? std::min(quiet_since_us_, now_us) : INT64_MAX;
     if (has_batch) return;
-    reader.set_gait(now_us >= patient_at_us_ ? kafka::Gait::kPatient : kafka::Gait::kQuick);
+    reader.set_gait(now_us >= patient_at_us() ? kafka::Gait::kPatient : kafka::Gait::kQuick);
 }
 
 void Ingest::begin_batch() {

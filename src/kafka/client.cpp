@@ -17,6 +17,8 @@ struct Setting {
     const char* value;
 };
 
+constexpr char kRefreshProperty[] = "topic.metadata.refresh.interval.ms";
+
 // What a user may override.
 constexpr Setting kDefaults[] = {
     {"client.id", "anomaly"},
@@ -33,13 +35,14 @@ constexpr Setting kDefaults[] = {
     {"queued.max.messages.kbytes", "8192"},
     {"fetch.error.backoff.ms", "20"},
     {"reconnect.backoff.max.ms", "1000"},
-    {"topic.metadata.refresh.interval.ms", "30000"},
+    {kRefreshProperty, "30000"},
     {"log_level", "4"},
 };
 
 // Of a patient consumer.
 constexpr char kWaitProperty[] = "fetch.wait.max.ms";
 constexpr int64_t kPatientWaitMs = 5000;
+constexpr int64_t kWatchingWaitMs = 1000;
 
 // Since librdkafka 2.2 the pause after a queue was full, a second by default; before, see
 // Control::nudge.
@@ -79,14 +82,14 @@ void set_if_known(rd_kafka_conf_t* conf, const Setting& setting) {
     rd_kafka_conf_set(conf, setting.name, setting.value, error, sizeof error);
 }
 
-void make_patient(rd_kafka_conf_t* conf, const Properties& properties) {
+void make_patient(rd_kafka_conf_t* conf, const Properties& properties, int64_t most_ms) {
     // Whatever a user wants a fetch to bring together: it would be waited for so long.
     set_property(conf, "fetch.min.bytes", "1");
     const auto is_wait = [](const auto& property) { return property.first == kWaitProperty; };
     if (std::any_of(properties.begin(), properties.end(), is_wait)) return;
     // What is asked behind a fetch must not be given up before it is answered.
     const int64_t patience_ms = number_in_force(conf, "socket.timeout.ms") / 2;
-    const std::string wait_ms = std::to_string(std::min(kPatientWaitMs, patience_ms));
+    const std::string wait_ms = std::to_string(std::min(most_ms, patience_ms));
     set_property(conf, kWaitProperty, wait_ms.c_str());
 }
 
@@ -156,14 +159,15 @@ Owned<rd_kafka_t> make_client(rd_kafka_type_t type, Owned<rd_kafka_conf_t> conf)
 }
 
 Owned<rd_kafka_t> make_consumer(const Properties& properties, LogRing& log, Gait gait) {
-    const bool patient = gait == Gait::kPatient;
+    const bool patient = gait != Gait::kQuick;
     Owned<rd_kafka_conf_t> conf(rd_kafka_conf_new());
     for (const auto& [name, value] : kDefaults) set_property(conf.get(), name, value);
     set_if_known(conf.get(), kQueuePause);
     for (const auto& [name, value] : properties)
         set_property(conf.get(), name.c_str(), value.c_str());
     for (const auto& [name, value] : kFixed) set_property(conf.get(), name, value);
-    if (patient) make_patient(conf.get(), properties);
+    const int64_t wait_ms = gait == Gait::kPatient ? kPatientWaitMs : kWatchingWaitMs;
+    if (patient) make_patient(conf.get(), properties, wait_ms);
     rd_kafka_conf_set_opaque(conf.get(), &log);
     rd_kafka_conf_set_log_cb(conf.get(), store_log);
     rd_kafka_conf_set_events(conf.get(), RD_KAFKA_EVENT_ERROR);
@@ -171,6 +175,11 @@ Owned<rd_kafka_t> make_consumer(const Properties& properties, LogRing& log, Gait
     Owned<rd_kafka_t> client = make_client(RD_KAFKA_CONSUMER, std::move(conf));
     rd_kafka_poll_set_consumer(client.get());
     return client;
+}
+
+int refresh_ms(const rd_kafka_conf_t* conf) {
+    return static_cast<int>(
+        std::clamp<int64_t>(number_in_force(conf, kRefreshProperty), 100, INT32_MAX));
 }
 
 int64_t number_in_force(const rd_kafka_conf_t* conf, const char* property) {

@@ -86,11 +86,16 @@ Owned<rd_kafka_t> make_client(rd_kafka_type_t type, Owned<rd_kafka_conf_t> conf)
 // How a consumer waits at its broker. A patient one lets a fetch wait there for seconds, and its
 // threads do late what is theirs to do by the clock. A message comes at once either way; but where
 // one partition is busy the others, and everywhere the news that nothing came, come late.
-enum class Gait : uint8_t { kQuick, kPatient };
+// Watching is patience of many topics at once: a topic that joins waits for what the others wait
+// for.
+enum class Gait : uint8_t { kQuick, kPatient, kWatching };
 
 // A consumer that joins no group; the log must outlive it. Throws PropertyError, ClientError.
 Owned<rd_kafka_t> make_consumer(const Properties& properties, LogRing& log,
                                 Gait gait = Gait::kQuick);
+
+// How often partitions that were added are looked for: as often as the client looks.
+int refresh_ms(const rd_kafka_conf_t* conf);
 
 // INT64_MAX when the property is no number.
 int64_t number_in_force(const rd_kafka_conf_t* conf, const char* property);

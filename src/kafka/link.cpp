@@ -1,6 +1,5 @@
 #include "kafka/link.h"
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <future>
@@ -10,14 +9,6 @@
 
 namespace anomaly::kafka {
 namespace {
-
-constexpr char kRefreshProperty[] = "topic.metadata.refresh.interval.ms";
-
-// How often partitions that were added are looked for: as often as the client looks.
-int refresh_ms(const rd_kafka_conf_t* conf) {
-    return static_cast<int>(
-        std::clamp<int64_t>(number_in_force(conf, kRefreshProperty), 100, INT32_MAX));
-}
 
 QueueLimits queue_limits(const rd_kafka_conf_t* conf) {
     return {number_in_force(conf, "queued.min.messages"),

@@ -42,6 +42,11 @@ int64_t Partition::request_restart() {
     return ++request_;
 }
 
+void Partition::rest() {
+    stop();
+    request_ = 0;
+}
+
 int32_t Partition::pull(MessageBatch& batch, int32_t max_rows, int64_t max_bytes) {
     const int32_t before = batch.size();
     while (tap_ && batch.size() < max_rows && static_cast<int64_t>(batch.bytes()) < max_bytes) {

@@ -28,6 +28,8 @@ class Partition {
     // counts: were an older one taken, messages would be handed out that the next answer, which
     // begins where this request says, would hand out once more.
     int64_t request_restart();
+    // Stops, and forgets requests: those of a client that is gone are not answered.
+    void rest();
     bool is_awaited(int64_t request) const { return request == request_; }
     bool is_reading() const { return tap_ != nullptr; }
 

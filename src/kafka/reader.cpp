@@ -30,6 +30,8 @@ struct Reader::Impl {
         return std::make_unique<Link>(topic, properties, gait, outlet);
     }
     void set_gait(Gait gait);
+    void rest();
+    void wake();
     void prepare_change();
     bool is_prepared() const;
     void change_link();
@@ -50,7 +52,7 @@ struct Reader::Impl {
     const Properties properties;
     const bool with_headers;
     const std::shared_ptr<Outlet> outlet = std::make_shared<Outlet>();
-    std::unique_ptr<Link> link;
+    std::unique_ptr<Link> link;  // none while it rests
     std::unique_ptr<Link> next;  // takes over as soon as it knows where to read on
     std::map<int32_t, Partition> partitions;
     int64_t otherwise = kBeginning;     // where partitions begin that a next link finds
@@ -58,6 +60,7 @@ struct Reader::Impl {
     std::vector<Event> pending;
     Trouble trouble;
     bool down_told = false;
+    bool wakes = false;  // the link's first answers say where partitions go on that are known
     ReaderStats totals;
 };
 
@@ -103,7 +106,7 @@ void Reader::Impl::take_reply(Reply& reply) {
             down_told = false;
             trouble.clear();
             pending.push_back({.kind = EventKind::kBrokerUp});
-            restart_all();
+            if (!std::exchange(wakes, false)) restart_all();
             break;
         case ReplyKind::kMissing:
             for (auto& [number, partition] : partitions) partition.stop();
@@ -189,6 +192,7 @@ void Reader::Impl::take_troubles() {
 // ---- another gait ----
 
 void Reader::Impl::set_gait(Gait gait) {
+    if (!link) return;
     if (gait == link->gait) {
         let_go(std::move(next));
     } else if (!next && !partitions.empty()) {
@@ -197,6 +201,23 @@ void Reader::Impl::set_gait(Gait gait) {
         for (const auto& [number, partition] : partitions) starts.push_back(partition.progress());
         next->control.discover(std::move(starts), otherwise);
     }
+}
+
+void Reader::Impl::rest() {
+    for (auto& [number, partition] : partitions) partition.rest();
+    let_go(std::move(next));
+    let_go(std::move(link));
+    down_told = false;
+    trouble.clear();
+}
+
+void Reader::Impl::wake() {
+    if (link) return;
+    link = make_link(Gait::kQuick);
+    wakes = true;
+    std::vector<Start> starts;
+    for (const auto& [number, partition] : partitions) starts.push_back(partition.progress());
+    link->control.discover(std::move(starts), otherwise);
 }
 
 // It goes unnoticed how the next link gets to its broker: the present one says how that is.
@@ -261,8 +282,21 @@ void Reader::set_gait(Gait gait) {
     impl_->set_gait(gait);
 }
 
+void Reader::rest() {
+    impl_->rest();
+}
+
+void Reader::wake() {
+    impl_->wake();
+}
+
+bool Reader::rests() const {
+    return impl_->link == nullptr;
+}
+
 void Reader::events(std::vector<Event>& out) {
     impl_->outlet->fd.clear();
+    if (rests()) return;
     impl_->prepare_change();
     impl_->take_replies();
     impl_->take_client_events();
@@ -316,7 +350,7 @@ Start Reader::progress(int32_t partition) const {
 
 void Reader::request_eof(int32_t partition) {
     const Partition* found = impl_->find(partition);
-    if (found == nullptr || !found->rests_at_end()) return;
+    if (found == nullptr || !found->rests_at_end()) return;  // as in a reader that rests
     // A seek outdates at once what was fetched before it, and fetches anew from this position.
     const Owned<rd_kafka_topic_partition_list_t> list(rd_kafka_topic_partition_list_new(1));
     rd_kafka_topic_partition_list_add(list.get(), impl_->topic.c_str(), partition)->offset =
@@ -325,7 +359,13 @@ void Reader::request_eof(int32_t partition) {
         rd_kafka_seek_partitions(impl_->link->client.get(), list.get(), 0));
 }
 
+bool Reader::is_at_end() const {
+    return !impl_->next && std::all_of(impl_->partitions.begin(), impl_->partitions.end(),
+                                       [](const auto& each) { return each.second.rests_at_end(); });
+}
+
 void Reader::mirror(const std::vector<Start>& positions) const {
+    if (rests()) return;  // it was told them before
     const Owned<rd_kafka_topic_partition_list_t> list(
         rd_kafka_topic_partition_list_new(static_cast<int>(positions.size())));
     for (const Start& at : positions) {
@@ -350,8 +390,9 @@ ReaderStats Reader::stats() const {
         waiting += partition.queued();
         int64_t low = 0;
         int64_t high = -1;
-        rd_kafka_get_watermark_offsets(impl_->link->client.get(), impl_->topic.c_str(), number,
-                                       &low, &high);
+        if (!rests())
+            rd_kafka_get_watermark_offsets(impl_->link->client.get(), impl_->topic.c_str(), number,
+                                           &low, &high);
         // A client that has just taken over has not been told yet.
         if (high < 0) high = partition.last_end();
         if (high < 0) known = false;

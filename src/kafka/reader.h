@@ -66,6 +66,12 @@ class Reader {
     // How to wait from now on, after a moment in which all goes on as it did. Begins quick.
     void set_gait(Gait gait);
 
+    // Lets its client go, from which nothing comes until wake() makes another one: that reads on
+    // where this one was, after the usual checks. Nothing waits in a reader that rests.
+    void rest();
+    void wake();
+    bool rests() const;
+
     // Appends what has happened since the last call. A kEof comes out after the messages before
     // it were pulled, and not at all when a later message was pulled meanwhile.
     void events(std::vector<Event>& out);
@@ -87,6 +93,10 @@ class Reader {
     // Makes the broker confirm the end with a fetch of its own: a new kEof follows, after the
     // messages before it. Nothing to do where one is still to come.
     void request_eof(int32_t partition);
+
+    // Whether every partition was read to an end that the broker confirmed, and nothing has come
+    // since. Not while it rests.
+    bool is_at_end() const;
 
     // Tells the broker these positions as offsets of the group; no answer is waited for.
     void mirror(const std::vector<Start>& positions) const;

@@ -5,6 +5,7 @@
 #include "pg/ingest/group_mirror.h"
 #include "pg/ingest/progress.h"
 #include "pg/ingest/replay.h"
+#include "pg/ingest/rest.h"
 #include "pg/ingest/stream_run.h"
 #include "pg/process/backoff.h"
 #include "pg/process/worker_session.h"
@@ -14,6 +15,7 @@
 #include "pg/server/subtransaction.h"
 #include "pg/shared/extension_lock.h"
 #include "pg/shared/shmem.h"
+#include "pg/shared/shmem_rest.h"
 #include "pg/shared/start_mark.h"
 #include "pg/shared/wait.h"
 
@@ -318,6 +320,7 @@ void wait_for_work(const StreamRun* run) {
     int count = 0;
     int64 deadline = Min(Min(announce_due_us(), next_retry_us(run)),
                          Min(figures_due_us(run), mirror_due_us(run)));
+    deadline = Min(deadline, rest_due_us(run));
     for (int r = 0; r < run->reader_count; r++) {
         if (count < kMaxFds) fds[count++] = bridge::ingest_fd(run->readers[r]->ingest);
         deadline = Min(deadline, run->readers[r]->deadline_us);
@@ -364,6 +367,7 @@ bool run_until_reload(StreamRun* run) {
         if (now_us() >= figures_due_us(run) && !store_figures(run)) return false;
         // A first wait, before the broker has said where its topic ends, is not yet "anywhere".
         if (has_nothing_to_read(run) && !clear_start_mark(run->stream)) return false;
+        step_rest(run);
         wait_for_work(run);
     }
 }
@@ -437,6 +441,7 @@ void ingest_run(Oid stream) {
         take_reload_request();  // whatever was asked for until now, the load below sees
         const bool again = run_once(&run, &backoff);
         close_all_readers(&run);
+        stop_resting();
         MemoryContextDelete(run.context);
         // With threads that cannot be stopped: the manager starts another worker.
         if (!again || bridge::ingest_has_endless_threads()) return;

@@ -7,6 +7,7 @@
 #include "pg/evaluate/referee.h"
 #include "pg/query/definition.h"
 #include "pg/shared/lock_limit.h"
+#include "pg/shared/shmem_rest.h"
 #include "pg/stream/stream.h"
 
 namespace anomaly::pg {
@@ -66,6 +67,13 @@ struct RunReader {
     int64 deadline_us;
 };
 
+// What the reader's client is to the stream, see pg/ingest/rest.
+enum class Rest : uint8 {
+    kNone,
+    kAsked,  // the manager is to watch the topic
+    kRests,  // it does, and there is no client
+};
+
 struct StreamRun {
     Oid stream;
     MemoryContext context;  // lives until the run is loaded again
@@ -78,6 +86,10 @@ struct StreamRun {
     int careful_rounds;     // with one message a batch (pg/shared/start_mark.h)
     int64 mirrored_at_us;   // pg/ingest/group_mirror
     bool mirror_is_due;     // something was committed since
+    Rest rest;
+    bridge::RestPosition rest_at[kMaxRestPartitions];  // as it was asked
+    int rest_at_count;
+    int64 awake_since_us;  // no rest is asked for sooner than some time after this
 };
 
 // Reads the stream, its tables and rules from the catalog. Needs a transaction; the result lives in

@@ -2,6 +2,7 @@
 // something, and ends when the extension is gone. PostgreSQL restarts none of them; the launcher
 // restarts managers, managers restart stream workers.
 #include "pg/event/event_head.h"
+#include "pg/process/manager_rests.h"
 #include "pg/process/manager_streams.h"
 #include "pg/process/worker_session.h"
 #include "pg/rule/finding.h"
@@ -66,6 +67,15 @@ TimestampTz remove_old(TimestampTz due) {
     return remove_old_events() || remove_old_findings() ? now : now + kIntervalUs;
 }
 
+// News of a topic are no reason to look at the catalog.
+void wait_until_woken(TimestampTz due) {
+    for (;;) {
+        const Fired fired = wait_for_events(rests_fd(), due);
+        if (fired.fd) take_rest_news();
+        if (fired.latch || fired.deadline) return;
+    }
+}
+
 void run(const WorkerOrder&) {
     make_stream_table();
     TimestampTz removal_due = 0;
@@ -76,9 +86,10 @@ void run(const WorkerOrder&) {
             return;
         }
         const TimestampTz next = step_streams();
+        step_rests();
         publish_state(StreamState::kRunning);
         removal_due = remove_old(removal_due);
-        wait_for_events(-1, Min(next, removal_due));
+        wait_until_woken(Min(next, removal_due));
     }
 }
 

@@ -31,6 +31,10 @@ void define_batch_settings() {
     define_int("anomaly.commit_rows", "Messages between two commits, at most.",
                "Counted over the batches of one stream.", &settings.commit_rows, 200000, 1,
                100000000, PGC_SIGHUP, 0);
+    define_int("anomaly.rest_after", "Silence after which a stream's worker lets its client go.",
+               "The manager of the database then watches the topics of all such streams with one "
+               "client, and wakes a worker as soon as there is something to read. -1: never.",
+               &settings.rest_after_ms, 60 * 1000, -1, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS);
     define_int("anomaly.lock_timeout", "How long a commit waits for locks of others on a table.",
                "Then the table stays at its position (state waiting for a lock) until they let go; "
                "the stream's others go on. 0: all wait, however long it takes.",

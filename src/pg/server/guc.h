@@ -13,6 +13,7 @@ struct Settings {
     int batch_kb;
     int commit_interval_ms;
     int commit_rows;
+    int rest_after_ms;
     int stream_memory_kb;
     int rule_time_limit_ms;
     int event_retention_s;

@@ -192,6 +192,7 @@ bool enter_slot(int slot_number, WorkerKey key) {
         slot->figures = {};
         slot->figures.lag = -1;
         slot->older = slot->newer = {slot->started_at, 0};
+        slot->rest_state = RestState::kAwake;
         own_slot = slot;
     } else if (ours && is_held(key.database)) {
         slot->ending = Ending::kHeld;

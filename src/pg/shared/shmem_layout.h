@@ -3,6 +3,7 @@
 #pragma once
 
 #include "pg/shared/shmem.h"
+#include "pg/shared/shmem_rest.h"
 
 namespace anomaly::pg {
 
@@ -25,6 +26,8 @@ struct WorkerSlot {
     StreamFigures figures;
     RatePoint older;
     RatePoint newer;
+    RestState rest_state;
+    RestRequest rest;  // the last one
     TimestampTz last_error_at;
     char last_error[sizeof(WorkerView::last_error)];
 };

@@ -203,14 +203,18 @@ int64 interval_or(const List* options, const char* name, int64 otherwise) {
     return value == NULL ? otherwise : parse_interval_option(name, value);
 }
 
-void load_options(const Relation relation, const List* options, StreamDefinition* stream) {
+const char* load_topic(const Relation relation, const List* options) {
     const char* topic = find_option(options, "topic");
     if (topic == NULL) {
         ereport(ERROR, (errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
                         errmsg("stream \"%s\" has no topic", RelationGetRelationName(relation)),
                         errhint("Set its option topic.")));
     }
-    stream->spec.topic = pstrdup(topic);
+    return pstrdup(topic);
+}
+
+void load_options(const Relation relation, const List* options, StreamDefinition* stream) {
+    stream->spec.topic = load_topic(relation, options);
     stream->spec.watermark_delay_us = interval_or(options, "watermark_delay", 0);
     stream->spec.idle_timeout_us = interval_or(options, "idle_timeout", kDefaultIdleTimeout_us);
     stream->spec.max_future_us = interval_or(options, "max_future", kDefaultMaxFuture_us);
@@ -314,6 +318,17 @@ StreamDefinition* load_stream(Oid foreign_table, const bool* used_columns) {
     load_reader_properties(table->options, stream);
     table_close(relation, NoLock);
     return stream;
+}
+
+StreamSource load_source(Oid foreign_table) {
+    Relation relation = table_open(foreign_table, AccessShareLock);
+    require_stream(foreign_table);
+    const ForeignTable* table = GetForeignTable(foreign_table);
+    StreamSource source = {load_topic(relation, table->options), NULL, 0};
+    source.properties = load_properties(table->serverid, relation->rd_rel->relowner,
+                                        bridge::ClientKind::kReader, &source.property_count);
+    table_close(relation, NoLock);
+    return source;
 }
 
 }  // namespace anomaly::pg

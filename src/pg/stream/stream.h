@@ -47,6 +47,14 @@ struct StreamDefinition {
 // Secrets come from the user mapping of the stream's owner, if there is one.
 StreamDefinition* load_stream(Oid foreign_table, const bool* used_columns);
 
+// What it takes to get to its topic, alone.
+struct StreamSource {
+    const char* topic;
+    const bridge::Property* properties;
+    int property_count;
+};
+StreamSource load_source(Oid foreign_table);
+
 // Is this a foreign table of our wrapper?
 bool is_stream(Oid relation);
 // Raises an error unless it is.
