@@ -41,8 +41,8 @@ constexpr Setting kDefaults[] = {
 
 // Of a patient consumer.
 constexpr char kWaitProperty[] = "fetch.wait.max.ms";
-constexpr int64_t kPatientWaitMs = 5000;
-constexpr int64_t kWatchingWaitMs = 1000;
+// A partition that joins waits until the fetch of those before it has come back.
+constexpr int64_t kPatientWaitMs = 1000;
 
 // Since librdkafka 2.2 the pause after a queue was full, a second by default; before, see
 // Control::nudge.
@@ -82,14 +82,14 @@ void set_if_known(rd_kafka_conf_t* conf, const Setting& setting) {
     rd_kafka_conf_set(conf, setting.name, setting.value, error, sizeof error);
 }
 
-void make_patient(rd_kafka_conf_t* conf, const Properties& properties, int64_t most_ms) {
+void make_patient(rd_kafka_conf_t* conf, const Properties& properties) {
     // Whatever a user wants a fetch to bring together: it would be waited for so long.
     set_property(conf, "fetch.min.bytes", "1");
     const auto is_wait = [](const auto& property) { return property.first == kWaitProperty; };
     if (std::any_of(properties.begin(), properties.end(), is_wait)) return;
     // What is asked behind a fetch must not be given up before it is answered.
     const int64_t patience_ms = number_in_force(conf, "socket.timeout.ms") / 2;
-    const std::string wait_ms = std::to_string(std::min(most_ms, patience_ms));
+    const std::string wait_ms = std::to_string(std::min(kPatientWaitMs, patience_ms));
     set_property(conf, kWaitProperty, wait_ms.c_str());
 }
 
@@ -159,15 +159,14 @@ Owned<rd_kafka_t> make_client(rd_kafka_type_t type, Owned<rd_kafka_conf_t> conf)
 }
 
 Owned<rd_kafka_t> make_consumer(const Properties& properties, LogRing& log, Gait gait) {
-    const bool patient = gait != Gait::kQuick;
+    const bool patient = gait == Gait::kPatient;
     Owned<rd_kafka_conf_t> conf(rd_kafka_conf_new());
     for (const auto& [name, value] : kDefaults) set_property(conf.get(), name, value);
     set_if_known(conf.get(), kQueuePause);
     for (const auto& [name, value] : properties)
         set_property(conf.get(), name.c_str(), value.c_str());
     for (const auto& [name, value] : kFixed) set_property(conf.get(), name, value);
-    const int64_t wait_ms = gait == Gait::kPatient ? kPatientWaitMs : kWatchingWaitMs;
-    if (patient) make_patient(conf.get(), properties, wait_ms);
+    if (patient) make_patient(conf.get(), properties);
     rd_kafka_conf_set_opaque(conf.get(), &log);
     rd_kafka_conf_set_log_cb(conf.get(), store_log);
     rd_kafka_conf_set_events(conf.get(), RD_KAFKA_EVENT_ERROR);

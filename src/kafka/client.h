@@ -83,12 +83,10 @@ void check_property(const char* name, const char* value);
 // Throws ClientError.
 Owned<rd_kafka_t> make_client(rd_kafka_type_t type, Owned<rd_kafka_conf_t> conf);
 
-// How a consumer waits at its broker. A patient one lets a fetch wait there for seconds, and its
+// How a consumer waits at its broker. A patient one lets a fetch wait there for a second, and its
 // threads do late what is theirs to do by the clock. A message comes at once either way; but where
 // one partition is busy the others, and everywhere the news that nothing came, come late.
-// Watching is patience of many topics at once: a topic that joins waits for what the others wait
-// for.
-enum class Gait : uint8_t { kQuick, kPatient, kWatching };
+enum class Gait : uint8_t { kQuick, kPatient };
 
 // A consumer that joins no group; the log must outlive it. Throws PropertyError, ClientError.
 Owned<rd_kafka_t> make_consumer(const Properties& properties, LogRing& log,

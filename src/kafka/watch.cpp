@@ -9,7 +9,7 @@ namespace anomaly::kafka {
 Watch::Watch(Properties properties, const EventFd& fd)
     : properties_(std::move(properties)),
       fd_(fd),
-      client_(make_consumer(properties_, log_, Gait::kWatching)),
+      client_(make_consumer(properties_, log_, Gait::kPatient)),
       queue_(rd_kafka_queue_get_consumer(client_.get())),
       count_(client_.get(), fd) {
     rd_kafka_queue_io_event_enable(queue_.get(), fd.get(), &EventFd::kOne, sizeof EventFd::kOne);
