@@ -116,12 +116,9 @@ copy_back() {
         -c "COPY copied FROM '$work_dir/bench/copied'" -c "DROP TABLE copied"
 }
 
-# P4: many series in open windows, then their rows at once, beside COPY of the same rows.
-part_cardinality() {
-    local count=$((messages * 8 / 3)) rate rows closed memory groups
-    fill series 4 --count "$count" --start-ms 1700000010000 --step-us 1 --hosts 620000 --cpus 5
-    reference
-    rate=$(quotient "$messages" "$took")
+# P4 and P6: from nothing to millions of open groups, and all of them closed.
+open_and_close() {
+    local count=$1 few_rate=$2 rows closed memory groups
     make_stream series_in series
     make_table series_agg series_in "anomaly.emit = 'close'"
     seconds_of wait_for series_in
@@ -129,7 +126,7 @@ part_cardinality() {
     groups=$(psql_bench -c "SELECT open_groups FROM anomaly.table_progress
         WHERE relid = 'series_agg'::regclass")
     result P4 "messages/s with $groups open groups / with 35" \
-        "$(quotient "$(quotient "$count" "$took")" "$rate")" "" least 0.5
+        "$(quotient "$(quotient "$count" "$took")" "$few_rate")" "" least 0.5
     result P6 "worker memory a group" "$(quotient "$((memory * 1024))" "$groups")" bytes most 100
     note "$((memory / 1024)) MB more than with 35 series, $((reference_memory / 1024)) MB"
     seconds_of close_all series_agg
@@ -143,6 +140,17 @@ part_cardinality() {
     seconds_of copy_back series_agg
     result P4 "closed rows/s / COPY of the same rows" "$(quotient "$took" "$closed")" "" least 0.8
     drop series_agg
+    psql_bench -c "DROP FOREIGN TABLE series_in"
+}
+
+# P4: many series in open windows, then their rows at once, beside COPY of the same rows.
+part_cardinality() {
+    local round count=$((messages * 8 / 3))
+    fill series 4 --count "$count" --start-ms 1700000010000 --step-us 1 --hosts 620000 --cpus 5
+    for ((round = 1; round <= part_rounds; round++)); do
+        reference
+        open_and_close "$count" "$(quotient "$messages" "$took")"
+    done
 }
 
 # commit_something TOPIC TABLE OFFSETS: a message more, and waits until the table has it.
@@ -173,22 +181,28 @@ changed_groups() {
         "$(quotient "$bytes" "$groups")" bytes most 60
 }
 
+# next_offsets TABLE: where it will read on.
+next_offsets() {
+    psql_bench -c "SELECT next_offsets FROM anomaly.table_progress WHERE relid = '$1'::regclass"
+}
+
 # P7: the worker is killed with a million open groups; the server starts anew.
 part_recovery() {
-    local offsets groups
+    local round offsets groups
     fill million 4 --count 4000000 --start-ms 1700000010000 --step-us 1 --hosts 200000 --cpus 5
     make_stream million_in million
     make_and_wait million_agg million_in "anomaly.emit = 'close'"
     changed_groups million_agg million
     groups=$(psql_bench -c "SELECT open_groups FROM anomaly.table_progress
         WHERE relid = 'million_agg'::regclass")
-    offsets=$(psql_bench -c "SELECT next_offsets FROM anomaly.table_progress
-        WHERE relid = 'million_agg'::regclass")
-    # How much WAL the server replays is its own affair.
-    psql_bench -c CHECKPOINT
-    kill -9 "$(worker_pid)"
-    seconds_of commit_something million million_agg "$offsets"
-    result P7 "kill -9 with $groups open groups, to the first commit" "$took" s most 5
+    for ((round = 1; round <= part_rounds; round++)); do
+        offsets=$(next_offsets million_agg)
+        # How much WAL the server replays is its own affair.
+        psql_bench -c CHECKPOINT
+        kill -9 "$(worker_pid)"
+        seconds_of commit_something million million_agg "$offsets"
+        result P7 "kill -9 with $groups open groups, to the first commit" "$took" s most 5
+    done
     drop million_agg
 }
 
@@ -203,13 +217,15 @@ run_tables() {
 
 # P8: the same messages into 20 tables, and into one.
 part_tables() {
-    local one
+    local round one
     make_stream tables_in "$topic"
-    run_tables 1
-    one=$took
-    run_tables 20
-    result P8 "20 tables / 1 table, time for the same messages" "$(quotient "$took" "$one")" "" \
-        most 4
+    for ((round = 1; round <= part_rounds; round++)); do
+        run_tables 1
+        one=$took
+        run_tables 20
+        result P8 "20 tables / 1 table, time for the same messages" "$(quotient "$took" "$one")" \
+            "" most 4
+    done
 }
 
 # Nanoseconds of CPU that all processes and threads of the extension have used.
@@ -258,11 +274,15 @@ make_foreign_table() {
 
 # P10: every expression through PostgreSQL's evaluator.
 part_evaluator() {
-    local native
-    reference
-    native=$took
-    make_stream foreign_in "$topic"
-    seconds_of make_foreign_table
-    result P10 "messages/s, nothing native / native" "$(quotient "$native" "$took")" "" least 0.2
-    drop foreign_agg
+    local round native
+    for ((round = 1; round <= part_rounds; round++)); do
+        reference
+        native=$took
+        make_stream foreign_in "$topic"
+        seconds_of make_foreign_table
+        result P10 "messages/s, nothing native / native" "$(quotient "$native" "$took")" "" \
+            least 0.2
+        drop foreign_agg
+        psql_bench -c "DROP FOREIGN TABLE foreign_in"
+    done
 }

@@ -1,8 +1,9 @@
 #!/usr/bin/env perl
 # report.pl DIR MESSAGES MACHINE [DOCS]: a table of medians, spread and ratios of DIR/figures (each
 # line a run: contender, messages, seconds, CPU seconds, peak memory in kB) and one of the goals
-# beside DIR/results (goal, what, figure, unit, least or most, the goal), and one of DIR/profile
-# (load, place, its share of the CPU time). With DOCS also as DOCS/performance.md, with a plot.
+# beside DIR/results (each line a run: goal, what, figure, unit, least or most, the goal), and one
+# of DIR/profile (load, place, its share of the CPU time). With DOCS also as DOCS/performance.md,
+# with a plot.
 use strict;
 use warnings;
 use File::Basename qw(dirname);
@@ -74,7 +75,22 @@ sub throughput_table
     return $out;
 }
 
-# Goals as they came out: number, what, figure, goal.
+# What the parts measured, a row for each figure: the goal's number, what, the runs' figures, unit,
+# sense, goal.
+sub measured
+{
+    my (%row, @what);
+    for (rows_of("$dir/results"))
+    {
+        my ($number, $what, $figure, @goal) = @$_;
+        push @what, $what unless $row{$what};
+        $row{$what} //= [ $number, $what, [], @goal ];
+        push @{ $row{$what}[2] }, $figure;
+    }
+    return map { $row{$_} } @what;
+}
+
+# Goals as they came out, in the same form; of the contenders the quotient of their medians.
 sub outcomes
 {
     my @out;
@@ -82,21 +98,24 @@ sub outcomes
     {
         my ($number, $least) = @{ $goal{$other} };
         push @out, [ $number, "anomaly / $label{$other}",
-            $median{anomaly}{rate} / $median{$other}{rate}, '', 'least', $least ];
+            [ $median{anomaly}{rate} / $median{$other}{rate} ], '', 'least', $least ];
     }
     my $number = sub { substr($_[0][0], 1) };
-    return sort { $number->($a) <=> $number->($b) } @out, rows_of("$dir/results");
+    return sort { $number->($a) <=> $number->($b) } @out, measured();
 }
 
 sub goal_table
 {
-    my $out = "| goal | what | figure | wanted | |\n|---|---|---|---|---|\n";
+    my $out = "| goal | what | figure | runs: from, to | wanted | |\n|---|---|---|---|---|---|\n";
     for (outcomes())
     {
-        my ($number, $what, $figure, $unit, $sense, $wanted) = @$_;
+        my ($number, $what, $figures, $unit, $sense, $wanted) = @$_;
+        my @sorted = sort { $a <=> $b } @$figures;
+        my $figure = median(@sorted);
         my $met = $sense eq 'least' ? $figure >= $wanted : $figure <= $wanted;
-        $out .= sprintf "| %s | %s | %.4g%s | at %s %s | %s |\n", $number, $what, $figure,
-          $unit eq '' ? '' : " $unit", $sense, $wanted, $met ? 'met' : '**missed**';
+        my $spread = @sorted > 1 ? sprintf('%d: %.4g, %.4g', scalar @sorted, @sorted[ 0, -1 ]) : '';
+        $out .= sprintf "| %s | %s | %.4g%s | %s | at %s %s | %s |\n", $number, $what, $figure,
+          $unit eq '' ? '' : " $unit", $spread, $sense, $wanted, $met ? 'met' : '**missed**';
     }
     return $out;
 }

@@ -5,10 +5,11 @@
 #   test/bench/run.sh [--messages N] [--rounds N] [--only "raw anomaly flink plain"]
 #                     [--alerts N] [PART ...]
 #
-# PART: throughput latency cardinality recovery tables idle evaluator profile; without one, all of
-# them, and the results go to docs/performance.md with a plot. Messages (5 million by default) go
-# to a topic of four partitions in a real Apache Kafka. Checks the rows that came out, and measures
-# nothing else: it is no test, no figure makes it fail. For `profile` perf must be permitted.
+# PART: throughput latency cardinality rules recovery tables idle evaluator profile; without one,
+# all of them, and the results go to docs/performance.md with a plot. Messages (5 million by
+# default) go to a topic of four partitions in a real Apache Kafka. Checks the rows that came out,
+# and measures nothing else: it is no test, no figure makes it fail. For `profile` perf must be
+# permitted.
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR
@@ -18,13 +19,14 @@ source "$root_dir/tools/server.sh"
 source "$root_dir/tools/kafka.sh"
 source "$root_dir/test/bench/contenders.sh"
 source "$root_dir/test/bench/parts.sh"
+source "$root_dir/test/bench/rules.sh"
 source "$root_dir/test/bench/profile.sh"
 
 messages=5000000
 rounds=7
 latency_seconds=60
 contenders="raw anomaly flink plain"
-all_parts="throughput latency cardinality recovery tables idle evaluator profile"
+all_parts="throughput latency cardinality rules recovery tables idle evaluator profile"
 topic=bench
 work_dir=
 
@@ -94,7 +96,8 @@ fill_topic() {
     run_plain >/dev/null
 }
 
-# The peers take long, and do not change: they take part in every second round.
+# The peers take long, and do not change: they take part in every second round; the other parts
+# have so many, too.
 takes_part() {
     case $1 in
         flink | plain) (($2 % 2 == 1)) ;;
@@ -151,6 +154,7 @@ main() {
         shift 2
     done
     parts=${asked:-$all_parts}
+    part_rounds=$(((rounds + 1) / 2))
     prepare
     fill_topic
     touch "$work_dir/figures" "$work_dir/results" "$work_dir/profile"
