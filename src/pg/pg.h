@@ -299,6 +299,39 @@ inline void replace_columns(Query* query, int rtindex, RangeTblEntry* entry, Lis
     *query = *castNode(Query, node);
 }
 
+// In 18 NOT NULL is a constraint with a row of its own.
+inline Constraint* make_not_null([[maybe_unused]] const char* column) {
+#if PG_VERSION_NUM >= 180000
+    return makeNotNullConstraint(makeString(pstrdup(column)));
+#else
+    Constraint* constraint = makeNode(Constraint);
+    constraint->contype = CONSTR_NOTNULL;
+    constraint->location = -1;
+    return constraint;
+#endif
+}
+
+// 17 brought ALTER COLUMN SET EXPRESSION.
+inline bool is_set_expression([[maybe_unused]] AlterTableType type) {
+#if PG_VERSION_NUM >= 170000
+    return type == AT_SetExpression;
+#else
+    return false;
+#endif
+}
+
+// 18 refuses to read a virtual column from a row: the planner is to have replaced it. In rows that
+// come with all their columns computed it is as good as stored.
+inline void store_virtual_columns([[maybe_unused]] TupleDesc computed) {
+#if PG_VERSION_NUM >= 180000
+    for (int c = 0; c < computed->natts; c++) {
+        Form_pg_attribute attribute = TupleDescAttr(computed, c);
+        if (attribute->attgenerated != ATTRIBUTE_GENERATED_VIRTUAL) continue;
+        attribute->attgenerated = ATTRIBUTE_GENERATED_STORED;
+    }
+#endif
+}
+
 // 17 added the restrictions, 18 the number of disabled nodes.
 inline ForeignPath* create_stream_path(PlannerInfo* root, RelOptInfo* relation, double rows,
                                        Cost startup, Cost total, Relids required_outer) {

@@ -41,6 +41,7 @@ sub declare_stream
     my ($node, $broker, $stream) = @_;
     $stream->{node} = $node;
     my @fields = grep { $_->{path} } @{ $stream->{columns} };
+    my @kinds = $node->pg_version >= 18 ? qw(STORED VIRTUAL) : 'STORED';
     my $declare = sub {
         my ($with_options) = @_;
         return join(', ', map {
@@ -48,7 +49,8 @@ sub declare_stream
             "$_->{name} $_->{sql}"
               . ($with_options && $path ? " OPTIONS (path '$path')" : '')
               . ($_->{not_null} ? ' NOT NULL' : '')
-              . ($_->{generated} ? " GENERATED ALWAYS AS ($_->{generated}) STORED" : '')
+              . (!$_->{generated} ? '' : " GENERATED ALWAYS AS ($_->{generated}) "
+                  . ($with_options ? pick(@kinds) : 'STORED'))
         } @{ $stream->{columns} });
     };
     my ($n) = $stream->{name} =~ /(\d+)/;

@@ -61,9 +61,11 @@ List* make_columns(const TableDefinition* definition, const IntoClause* into) {
     List* columns = NIL;
     for (int i = 0; i < definition->output_count; i++) {
         const OutputColumn* output = &definition->outputs[i];
-        ColumnDef* column = makeColumnDef(column_name(definition, into, i), output->type,
-                                          output->typmod, output->collation);
-        column->is_not_null = output->is_group_column && !output->nullable;
+        const char* name = column_name(definition, into, i);
+        ColumnDef* column = makeColumnDef(name, output->type, output->typmod, output->collation);
+        if (output->is_group_column && !output->nullable) {
+            column->constraints = list_make1(make_not_null(name));
+        }
         columns = lappend(columns, column);
     }
     return columns;

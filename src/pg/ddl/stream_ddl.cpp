@@ -99,6 +99,8 @@ void check_alter(Oid stream, const AlterTableStmt* alter) {
                 check_column(stream, command->name, "drop column");
                 break;
             default:
+                if (!is_set_expression(command->subtype)) break;
+                check_column(stream, command->name, "change the expression of column");
                 break;
         }
     }

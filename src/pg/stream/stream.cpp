@@ -313,6 +313,7 @@ StreamDefinition* load_stream(Oid foreign_table, const bool* used_columns) {
                                               RelationGetRelationName(relation));
     // With its constraints: without them no column is NOT NULL.
     stream->descriptor = CreateTupleDescCopyConstr(RelationGetDescr(relation));
+    store_virtual_columns(stream->descriptor);
     load_options(relation, table->options, stream);
     load_columns(relation, table->options, used_columns, stream);
     load_reader_properties(table->options, stream);
