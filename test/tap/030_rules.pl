@@ -4,14 +4,13 @@
 use strict;
 use warnings;
 use Anomaly qw(cluster create_server create_stream create_cpu_tables create_rule wait_until
-  wait_for_messages same_rows kill_server worker_pids);
+  same_rows kill_server worker_pids);
 use Broker;
 use Listener;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Windows;
 
-my $begin_ms = 1_700_000_010_000;    # a window begins
-my $per_window = 2100;
 my $broker = Broker->mock(topic => 'cpu_load_stats_real', partitions => 2);
 my $node = cluster('main', 'anomaly.rule_time_limit' => '300ms',
     # What is not flushed on purpose is to stay in memory; see the end.
@@ -21,27 +20,9 @@ create_server($node, $broker->bootstrap);
 create_stream($node, options => { idle_timeout => '1 hour' });
 create_cpu_tables($node);
 create_rule($node);
+my $windows = Windows->new($broker, per_window => 2100, seed => 30);
 
-# The readings of one window more. That closes the one before, since time is 10 s behind.
-my $window = -1;
-
-sub next_window
-{
-    $window++;
-    $broker->generate(count => $per_window, seed => 30 + $window,
-        start_ms => $begin_ms + 30_000 * $window, step_us => int(30_000_000 / $per_window));
-    my $sent = $per_window * ($window + 1);
-    wait_for_messages($node, $_, $sent) for qw(cpu_agg cpu_hot);
-    return;
-}
-
-# SQL: the windows closed so far, from number $from on.
-sub closed
-{
-    my ($from) = @_;
-    return "window_start >= to_timestamp($begin_ms / 1000 + 30 * $from)"
-      . " AND window_end <= (SELECT anomaly.watermark('cpu_agg'))";
-}
+sub closed { return $windows->closed($_[0]) }
 
 my $batch_columns = 'c.hostname, c.cpu, c.window_start, c.window_end, f.severity, f.value,'
   . ' f.threshold, f.message';
@@ -76,7 +57,7 @@ sub hosts
 
 # ---- the seed's thresholds ----
 
-next_window() for 0 .. 3;
+$windows->next($node) for 0 .. 3;
 is($node->safe_psql('postgres', per_window(0)), '30 3', '30 findings in each of three windows');
 is($node->safe_psql('postgres', hosts(0)), 'bashful doc grumpy happy sleepy sneezy',
     'six hosts, and never dopey');
@@ -88,13 +69,13 @@ my ($worker) = worker_pids($node, 'stream worker');
 my $before = $node->safe_psql('postgres', 'SELECT count(*) FROM anomaly.finding_log');
 $node->safe_psql('postgres', q{UPDATE cpu_thresholds SET allowed_top =
     CASE hostname WHEN 'dopey' THEN 10 ELSE 200 END WHERE hostname IN ('dopey', 'doc')});
-next_window() for 4 .. 5;
+$windows->next($node) for 4 .. 5;
 is($node->safe_psql('postgres', per_window(3)), '30 2', 'again 30 findings a window');
 is($node->safe_psql('postgres', hosts(3)), 'bashful dopey grumpy happy sleepy sneezy',
     'from the next window on dopey, and doc no more');
 found_as_in_batch(3, 'as the new thresholds say');
 is($node->safe_psql('postgres', "SELECT count(*) FROM anomaly.finding_log WHERE "
-        . "window_start < to_timestamp($begin_ms / 1000 + 90)"), $before,
+        . "window_start < " . $windows->start(3)), $before,
     'what was found before stays as it was');
 is((worker_pids($node, 'stream worker'))[0], $worker, 'no restart');
 
@@ -137,7 +118,7 @@ my ($rc, $out, $err) = $node->psql('postgres',
 like($err, qr/"cpu_hot" has no windows that could close/, 'a filter has nothing that closes');
 # From the window on that is open now: 5 closes with the readings of 6.
 my $first_hot = $node->safe_psql('postgres', 'SELECT count(*) FROM cpu_hot');
-next_window() for 6 .. 8;
+$windows->next($node) for 6 .. 8;
 is($node->safe_psql('postgres', per_window(5)), '30 3', 'the rule among bad ones finds all');
 found_as_in_batch(5, 'exactly as before');
 
@@ -172,7 +153,7 @@ same_rows($node,
     q{SELECT series, message FROM anomaly.finding_log WHERE rule = 'hot_text'
         AND kafka_partition IS NOT NULL AND kafka_offset IS NOT NULL AND window_start IS NULL},
     qq{SELECT '{}'::jsonb, hostname || ' is hot' FROM cpu_hot WHERE usage > 99
-        AND time_ltz >= to_timestamp($begin_ms / 1000 + 180)}, 'a rule on the filter');
+        AND time_ltz >= } . $windows->start(6), 'a rule on the filter');
 
 for my $case (
     [ counts => qr/cannot set transaction read-write mode|read-only transaction/ ],
@@ -218,7 +199,7 @@ CREATE FUNCTION swallows(c cpu_agg) RETURNS boolean LANGUAGE plpgsql AS $$
 SELECT anomaly.drop_rule(f) FROM unnest('{counts, overdoes, raises, sleeps, writes}'::text[]) f;
 SELECT anomaly.create_rule('swallows', 'cpu_agg', 'swallows');
 SQL
-next_window();
+$windows->next($node);
 is($node->safe_psql('postgres', per_window(8)), '30 1',
     'a rule that swallows its limit holds nobody');
 like($node->safe_psql('postgres', q{SELECT last_error FROM anomaly.rule WHERE name = 'swallows'}),
@@ -228,7 +209,7 @@ $node->safe_psql('postgres', q{SELECT anomaly.drop_rule('swallows')});
 # ---- a client that is away for a while ----
 
 my $client = Listener->new($node);
-next_window();
+$windows->next($node);
 $client->wait;
 my $head = q{SELECT seq FROM anomaly.event_head};
 $client->wait until $client->{since} == $node->safe_psql('postgres', $head);
@@ -240,11 +221,11 @@ my $hint = sub { $client->{payloads}[-1] =~ /"seq":(\d+)/ ? $1 : 0 };
 $client->wait until $hint->() >= $client->{since};
 is($hint->(), $client->{since}, 'the last one names the last event');
 $client->close;
-next_window() for 1 .. 2;
+$windows->next($node) for 1 .. 2;
 my $later = Listener->new($node, $client->{since});
 my $while_away = @{ $later->{events} };
 cmp_ok($while_away, '>=', 60, "$while_away events while it was away");
-next_window();
+$windows->next($node);
 $later->wait until $later->{since} == $node->safe_psql('postgres', $head);
 my @seen = (@{ $client->{events} }, @{ $later->{events} });
 is(join(' ', map { $_->[0] } @seen), join(' ', 1 .. $later->{since}),
@@ -262,7 +243,7 @@ $later->close;
 # A notification is a commit as well, which would flush what came before it.
 $node->append_conf('postgresql.conf', 'anomaly.notify = off');
 $node->reload;
-my $start_ms = $begin_ms + 30_000 * ($window + 1);
+my $start_ms = 1000 * $windows->second($windows->last + 1);
 for my $round (1 .. 3)
 {
     $broker->start_generate(rate => 3000, seed => 60 + $round, start_ms => $start_ms,

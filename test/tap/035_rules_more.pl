@@ -3,39 +3,20 @@
 # Method: the seed's readings, window by window, so that it is known when each closes.
 use strict;
 use warnings;
-use Anomaly qw(cluster create_server create_stream create_cpu_tables wait_until wait_for_messages
+use Anomaly qw(cluster create_server create_stream create_cpu_tables wait_until
   same_rows worker_pids);
 use Broker;
 use Test::More;
+use Windows;
 
-my $begin_ms = 1_700_000_010_000;    # a window begins
-my $per_window = 700;
 my $broker = Broker->mock(topic => 'cpu_load_stats_real', partitions => 2);
 my $node = cluster('main', 'anomaly.rule_time_limit' => '300ms');
 create_server($node, $broker->bootstrap);
 create_stream($node, options => { idle_timeout => '1 hour' });
 create_cpu_tables($node);
+my $windows = Windows->new($broker, per_window => 700, seed => 130);
 
-# The readings of one window more. That closes the one before, since time is 10 s behind.
-my $window = -1;
-
-sub next_window
-{
-    $window++;
-    $broker->generate(count => $per_window, seed => 130 + $window,
-        start_ms => $begin_ms + 30_000 * $window, step_us => int(30_000_000 / $per_window));
-    my $sent = $per_window * ($window + 1);
-    wait_for_messages($node, $_, $sent) for qw(cpu_agg cpu_hot);
-    return;
-}
-
-# SQL: the windows closed so far, from number $from on.
-sub closed
-{
-    my ($from) = @_;
-    return "window_start >= to_timestamp($begin_ms / 1000 + 30 * $from)"
-      . " AND window_end <= (SELECT anomaly.watermark('cpu_agg'))";
-}
+sub closed { return $windows->closed($_[0]) }
 
 sub sql { my ($sql) = @_; return $node->safe_psql('postgres', $sql) }
 
@@ -68,7 +49,7 @@ SELECT anomaly.create_rule('grumpy', 'cpu_agg', 'says_true', 'close', '{"host": 
 SELECT anomaly.create_rule('hot', 'cpu_hot', 'hot_limit', parameters => '{"limit": 98}');
 SELECT anomaly.create_rule('moody', 'cpu_agg', 'fails_sometimes');
 SQL
-next_window() for 0 .. 2;
+$windows->next($node) for 0 .. 2;
 my ($worker) = worker_pids($node, 'stream worker');
 
 for my $case ([ 'doc', 60, 'low', q{it''s \ "over"} ], [ 'happy', 70, 'high', '$1 %s' ])
@@ -106,7 +87,7 @@ sql(q{SELECT anomaly.disable_rule('happy');
       SELECT anomaly.alter_rule('grumpy', evaluate => 'update',
         parameters => '{"host": "sneezy"}')});
 my $before = rule('happy', 'evaluations');
-next_window() for 3 .. 4;
+$windows->next($node) for 3 .. 4;
 same_rows($node, q{SELECT series->>'cpu', window_start, value FROM anomaly.finding_log
       WHERE rule = 'doc' AND severity = 'new'},
     q{SELECT cpu, window_start, usage_avg FROM cpu_agg WHERE hostname = 'dopey' AND } . closed(2),
@@ -114,14 +95,14 @@ same_rows($node, q{SELECT series->>'cpu', window_start, value FROM anomaly.findi
 same_rows($node, q{SELECT series->>'cpu', window_start FROM anomaly.finding_log
       WHERE rule = 'grumpy' AND series->>'hostname' = 'sneezy'},
     "SELECT cpu, window_start FROM cpu_agg WHERE hostname = 'sneezy'"
-      . " AND window_start >= to_timestamp($begin_ms / 1000 + 90)",
+      . " AND window_start >= " . $windows->start(3),
     'on update from then on');
 is(rule('happy', 'evaluations'), $before, 'a rule that is disabled is not evaluated');
 is(rule('happy', 'state'), 'disabled', 'and says so');
 sql(q{SELECT anomaly.enable_rule('happy')});
-next_window();
+$windows->next($node);
 same_rows($node, q{SELECT series->>'cpu', window_start FROM anomaly.finding_log WHERE rule = 'happy'
-      AND window_start >= to_timestamp(} . ($begin_ms / 1000 + 60) . ')',
+      AND window_start >= } . $windows->start(2),
     q{SELECT cpu, window_start FROM cpu_agg WHERE hostname = 'happy' AND usage_avg > 70 AND }
       . closed(4),
     'enabled again it looks at what closes then');
@@ -130,7 +111,7 @@ same_rows($node, q{SELECT series->>'cpu', window_start FROM anomaly.finding_log 
 
 my $session = $node->background_psql('postgres', on_error_die => 1);
 $session->query_safe(q{BEGIN; SELECT anomaly.alter_rule('doc', parameters => '{"limit": 100}')});
-next_window();
+$windows->next($node);
 $session->query_safe('ROLLBACK');
 $session->quit;
 
@@ -139,41 +120,41 @@ $session->quit;
 sub found_by_free
 {
     my ($name) = @_;
+    my $replaced = $windows->start($windows->last - 1);
     return same_rows($node,
         q{SELECT series->>'cpu', window_start, message FROM anomaly.finding_log
           WHERE rule = 'free'},
         q{SELECT cpu, window_start, 'one' FROM cpu_agg WHERE hostname = 'doc' AND } . closed(6)
-          . q{ AND window_start < to_timestamp(} . ($begin_ms / 1000 + 30 * ($window - 1)) . ')'
-          . q{ UNION ALL SELECT cpu, window_start, 'two' FROM cpu_agg WHERE hostname = 'doc'
-               AND window_start = to_timestamp(} . ($begin_ms / 1000 + 30 * ($window - 1)) . ')',
+          . qq{ AND window_start < $replaced UNION ALL SELECT cpu, window_start, 'two'
+               FROM cpu_agg WHERE hostname = 'doc' AND window_start = $replaced},
         $name);
 }
 
 my $body = q{(c cpu_agg) RETURNS text LANGUAGE sql STABLE AS
   $$ SELECT CASE WHEN c.hostname = 'doc' THEN '%s' END $$};
-is($window, 6, 'window 6 is open');
+is($windows->last, 6, 'window 6 is open');
 sql('CREATE FUNCTION free' . sprintf($body, 'one')
       . q{; SELECT anomaly.create_rule('free', 'cpu_agg', 'free')});
-next_window();
+$windows->next($node);
 sql('ALTER FUNCTION free RENAME TO freed');
-next_window();
+$windows->next($node);
 sql('CREATE OR REPLACE FUNCTION freed' . sprintf($body, 'two'));
-next_window();
+$windows->next($node);
 found_by_free('replaced, it acts at once');
 sql('CREATE OR REPLACE FUNCTION freed' . sprintf($body, 'three')
       . q{; CREATE SCHEMA away; ALTER FUNCTION freed SET SCHEMA away;
           ALTER SCHEMA away RENAME TO far_away});
-next_window();
+$windows->next($node);
 is(sql(q{SELECT count(*) FROM anomaly.finding_log WHERE rule = 'free' AND message = 'three'}), '5',
     'in another schema, too');
 # As after a dump that was restored without the function.
 sql(q{UPDATE anomaly.rule SET function = 'public.lost' WHERE name = 'free';
       SELECT anomaly.enable_rule('free')});
-next_window();
+$windows->next($node);
 like(rule('free', 'last_error'), qr/^function public.lost\(cpu_agg\) does not exist$/,
     'without its function a rule fails');
 sql('CREATE FUNCTION lost' . sprintf($body, 'found'));
-next_window();
+$windows->next($node);
 is(rule('free', 'state'), 'running', 'and goes on when it is back');
 sql('DROP FUNCTION lost CASCADE');
 is(rule('free', 'count(*)'), '0', 'dropped with its function');
@@ -181,7 +162,7 @@ is(rule('free', 'count(*)'), '0', 'dropped with its function');
 # ---- the back-test says what would have been found, and writes nothing ----
 
 my $found = q{series, window_start, window_end, severity, value, threshold, message};
-my $span = "to_timestamp($begin_ms / 1000 + 30)";
+my $span = $windows->start(1);
 sql(q{SELECT anomaly.create_rule('trial', 'cpu_agg', 'over_limit',
         parameters => '{"limit": 50, "host": "doc", "severity": "try", "say": "x"}');
       SELECT anomaly.disable_rule('trial')});
@@ -223,7 +204,7 @@ like($plan, qr/limits/, 'and the function is inlined');
 
 sql('UPDATE mood SET fails = true');
 my $errors = 0;
-until (rule('moody', 'failures') >= 5 || $errors++ > 20) { next_window() }
+until (rule('moody', 'failures') >= 5 || $errors++ > 20) { $windows->next($node) }
 is(rule('moody', q{failures || ' ' || state || ' ' || last_error}), '5 backing off in a bad mood',
     'after five failures in a row it is left in peace');
 is(rule('moody', q{paused_until - last_error_at BETWEEN '9 seconds' AND '10 seconds'}), 't',
@@ -233,22 +214,21 @@ my $events = q{SELECT count(*), min(message) FROM anomaly.events_since(0, 100000
 is(sql($events), '1|rule "moody" has failed 5 times in a row: in a bad mood',
     'and there is one event');
 my $evaluations = rule('moody', 'evaluations');
-next_window();
+$windows->next($node);
 is(rule('moody', 'evaluations'), $evaluations, 'not evaluated meanwhile');
 wait_until($node, q{SELECT paused_until < clock_timestamp() FROM anomaly.rule WHERE name = 'moody'},
     't', 'the pause ends');
 is(rule('moody', 'state'), 'failing', 'and until it has done well it is failing');
-next_window();
+$windows->next($node);
 is(rule('moody', 'failures'), '6', 'it is tried again');
 is(rule('moody', q{paused_until - last_error_at BETWEEN '19 seconds' AND '20 seconds'}), 't',
     'the next pause is twice as long');
 sql(q{UPDATE mood SET fails = false; SELECT anomaly.enable_rule('moody')});
-next_window();
+$windows->next($node);
 is(rule('moody', q{failures || ' ' || state}), '0 running', 'one success resets it');
-is(sql(qq{SELECT count(*) FILTER (WHERE until IS NULL), max(commits) >= 6,
-      max(extract(epoch FROM last_window_end))::bigint
-        - $begin_ms / 1000 - 30 * ($window - 1), max(reason)
-    FROM anomaly.rule_gap WHERE rule = 'moody'}), '0|t|0|in a bad mood',
+is(sql(q{SELECT count(*) FILTER (WHERE until IS NULL), max(commits) >= 6,
+      max(last_window_end) = } . $windows->start($windows->last - 1) . q{, max(reason)
+    FROM anomaly.rule_gap WHERE rule = 'moody'}), '0|t|t|in a bad mood',
     'what it has not looked at is recorded, up to the last window before');
 like(sql(q{SELECT message FROM anomaly.events_since(0, 1000000)
     WHERE kind = 'rule_running' AND rule = 'moody'}),
@@ -268,7 +248,7 @@ sql(q{CREATE FUNCTION swallows(c cpu_agg) RETURNS boolean LANGUAGE plpgsql STABL
            END LOOP; END $$;
       SELECT anomaly.create_rule('swallower', 'cpu_agg', 'swallows')});
 my $moody = rule('moody', 'findings');
-next_window();
+$windows->next($node);
 is(rule('swallower', q{state || ' ' || errors || ' ' || last_error}),
     'disabled 1 did not end within 300 ms and could not be cancelled: disabled', 'it is disabled');
 my ($next_worker) = worker_pids($node, 'stream worker');
@@ -277,12 +257,12 @@ is(sql(q{SELECT count(*), min(message) FROM anomaly.events_since(0, 1000000)
     WHERE kind = 'rule_failing' AND rule = 'swallower' AND table_name = 'cpu_agg'}),
     '1|rule "swallower" did not end within 300 ms and could not be cancelled: disabled',
     'there is an event');
-next_window();
+$windows->next($node);
 is((worker_pids($node, 'stream worker'))[0], $next_worker, 'once, and not again');
 same_rows($node, q{SELECT series->>'hostname', series->>'cpu', window_start
       FROM anomaly.finding_log WHERE rule = 'moody' AND window_start >= (SELECT max(window_start)
         FROM anomaly.finding_log WHERE rule = 'moody') - interval '30 seconds'},
-    q{SELECT hostname, cpu, window_start FROM cpu_agg WHERE } . closed($window - 2),
+    q{SELECT hostname, cpu, window_start FROM cpu_agg WHERE } . closed($windows->last - 2),
     'other rules have found all of both windows');
 cmp_ok(rule('moody', 'findings'), '>', $moody, 'and counted it');
 

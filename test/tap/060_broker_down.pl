@@ -8,7 +8,7 @@ use strict;
 use warnings;
 
 use Anomaly qw(cluster create_server create_stream create_cpu_tables wait_until wait_for_messages
-  same_rows consume load_plain check_oracle);
+  same_rows consume load_plain check_oracle quick log_count);
 use Broker;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -16,24 +16,6 @@ use Time::HiRes qw(time);
 
 my $start_ms = 1_700_000_000_000;
 my $node = cluster('away');
-
-# Passes when the statement does, in under a second.
-sub quick
-{
-    my ($sql, $name) = @_;
-    my $begin = time();
-    my ($rc, $out, $err) = $node->psql('postgres', $sql);
-    my $took = time() - $begin;
-    is($rc, 0, "$name succeeds") or diag($err);
-    cmp_ok($took, '<', 1, "$name takes under a second");
-    return $out;
-}
-
-sub log_count
-{
-    my ($pattern) = @_;
-    return scalar(() = slurp_file($node->logfile) =~ /$pattern/g);
-}
 
 sub state_of { return "SELECT state FROM anomaly.stream_status WHERE stream = '$_[0]'::regclass" }
 
@@ -76,44 +58,45 @@ generate($broker, 1000);
 
 # ---- away when everything is made ----
 $broker->kill;
-quick("CREATE SERVER message_queue FOREIGN DATA WRAPPER anomaly_kafka OPTIONS (bootstrap_servers '"
-      . $broker->bootstrap . "', topic_metadata_refresh_interval_ms '500')", 'CREATE SERVER');
+quick($node, 'CREATE SERVER message_queue FOREIGN DATA WRAPPER anomaly_kafka OPTIONS'
+      . " (bootstrap_servers '" . $broker->bootstrap
+      . "', topic_metadata_refresh_interval_ms '500')", 'CREATE SERVER');
 create_stream($node);
 for my $table (sort keys %Anomaly::definition)
 {
-    quick("CREATE TABLE $table WITH (anomaly.continuous) AS "
+    quick($node, "CREATE TABLE $table WITH (anomaly.continuous) AS "
           . sprintf($Anomaly::definition{$table}, 'cpu_in'), "CREATE TABLE $table");
 }
 wait_until($node, state_of('cpu_in'), 'unreachable', 'the state says what is wrong');
 is($node->safe_psql('postgres', 'SELECT last_error IS NOT NULL AND last_error_at IS NOT NULL AND'
           . " worker_pid IS NOT NULL FROM anomaly.stream_status"), 't', 'with the error');
 peek_fails('down at CREATE');
-is(log_count($away), 1, 'one log line');
-quick("CREATE TABLE another WITH (anomaly.continuous) AS SELECT hostname FROM cpu_in",
+is(log_count($node, $away), 1, 'one log line');
+quick($node, "CREATE TABLE another WITH (anomaly.continuous) AS SELECT hostname FROM cpu_in",
     'another table');
-quick("ALTER FOREIGN TABLE cpu_in OPTIONS (SET watermark_delay '11 seconds')", 'ALTER');
-quick('DROP TABLE another', 'DROP TABLE');
+quick($node, "ALTER FOREIGN TABLE cpu_in OPTIONS (SET watermark_delay '11 seconds')", 'ALTER');
+quick($node, 'DROP TABLE another', 'DROP TABLE');
 my $begin = time();
 is($node->safe_psql('postgres', "SELECT anomaly.wait_for_stream('cpu_in', '1 second')"), 'f',
     'wait_for_stream gives up');
 cmp_ok(time() - $begin, '<', 4, 'at its time limit');
 wait_until($node, state_of('cpu_in'), 'unreachable', 'still away');
-is(log_count($away), 1, 'and still one log line, whatever was made or dropped');
+is(log_count($node, $away), 1, 'and still one log line, whatever was made or dropped');
 $broker->start;
 caught_up('the broker is there');
 wait_until($node, state_of('cpu_in'), 'running', 'it goes on by itself');
-is(log_count($back), 1, 'and says so once');
+is(log_count($node, $back), 1, 'and says so once');
 
 # ---- away in between ----
 generate($broker, 1000);
 caught_up('the broker is there');
 $broker->kill;
 wait_until($node, state_of('cpu_in'), 'unreachable', 'noticed in between');
-is(log_count($away), 2, 'logged once more');
+is(log_count($node, $away), 2, 'logged once more');
 peek_fails('down in between');
-quick("SELECT anomaly.pause('cpu_in')", 'pause');
+quick($node, "SELECT anomaly.pause('cpu_in')", 'pause');
 wait_until($node, state_of('cpu_in'), 'paused', 'paused');
-quick("SELECT anomaly.resume('cpu_in')", 'resume');
+quick($node, "SELECT anomaly.resume('cpu_in')", 'resume');
 wait_until($node, state_of('cpu_in'), 'unreachable', 'a new worker finds the same');
 $broker->start;
 generate($broker, 1000);
@@ -138,13 +121,13 @@ is($node->safe_psql('postgres', 'SELECT count(*) FROM anomaly.lost_range'), '0',
 
 # ---- a topic that is not there yet ----
 create_stream($node, name => 'later_in', topic => 'later');
-quick('CREATE TABLE later_all WITH (anomaly.continuous) AS'
+quick($node, 'CREATE TABLE later_all WITH (anomaly.continuous) AS'
       . ' SELECT hostname, kafka_partition, kafka_offset FROM later_in', 'CREATE TABLE');
 wait_until($node, state_of('later_in'), 'failing', 'a missing topic is shown');
 like($node->safe_psql('postgres',
         "SELECT last_error FROM anomaly.stream_status WHERE stream = 'later_in'::regclass"),
     qr/topic "later"/, 'by name');
-is(log_count('anomaly cannot read topic "later"'), 1, 'and logged once');
+is(log_count($node, 'anomaly cannot read topic "later"'), 1, 'and logged once');
 my ($rc, $out, $err) = $node->psql('postgres', 'SELECT * FROM later_in');
 isnt($rc, 0, 'a peek at it fails');
 $broker->topic('later', 2);

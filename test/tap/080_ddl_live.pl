@@ -6,34 +6,16 @@ use strict;
 use warnings;
 
 use Anomaly qw(cluster create_server create_stream create_cpu_tables wait_until wait_for_messages
-  same_rows consume load_plain check_oracle worker_pids hold let_go);
+  same_rows consume load_plain check_oracle worker_pids hold let_go quick
+  log_count);
 use Broker;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time);
 
 my $start_ms = 1_700_000_000_000;
 # Who locks a table holds up the whole stream: as long as it takes (094_locks.pl has the limit).
 my $node = cluster('live', 'anomaly.lock_timeout' => 0);
 my $broker = Broker->mock(topic => 'cpu_load_stats_real', partitions => 2);
-
-# Passes when the statement does, in under a second.
-sub quick
-{
-    my ($sql, $name, $database) = @_;
-    my $begin = time();
-    my ($rc, $out, $err) = $node->psql($database // 'postgres', $sql);
-    my $took = time() - $begin;
-    is($rc, 0, "$name succeeds") or diag($err);
-    cmp_ok($took, '<', 1, "$name takes under a second");
-    return $out;
-}
-
-sub log_count
-{
-    my ($pattern) = @_;
-    return scalar(() = slurp_file($node->logfile) =~ /$pattern/g);
-}
 
 # More messages than now, in all partitions together.
 sub goes_on
@@ -63,26 +45,26 @@ goes_on($_, "$_ is fed") for qw(cpu_agg cpu_hot);
 wait_until($node, $readers, '1', 'two tables on one stream: one reader in the end');
 
 # ---- tables that come and go ----
-quick('CREATE TABLE third WITH (anomaly.continuous) AS SELECT hostname, usage, kafka_partition,'
-      . ' kafka_offset FROM cpu_in', 'CREATE TABLE of a third one');
+quick($node, 'CREATE TABLE third WITH (anomaly.continuous) AS SELECT hostname, usage,'
+      . ' kafka_partition, kafka_offset FROM cpu_in', 'CREATE TABLE of a third one');
 goes_on('third', 'it is fed');
 wait_until($node, $readers, '1', 'it joins the others once it has caught up');
-quick('DROP TABLE third', 'DROP TABLE');
+quick($node, 'DROP TABLE third', 'DROP TABLE');
 goes_on('cpu_agg', 'the others go on');
-quick("SELECT anomaly.pause('cpu_in')", 'pause');
+quick($node, "SELECT anomaly.pause('cpu_in')", 'pause');
 wait_until($node, "SELECT worker_pid IS NULL AND state = 'paused' FROM anomaly.stream_status", 't',
     'the worker ends');
-quick("SELECT anomaly.resume('cpu_in')", 'resume');
+quick($node, "SELECT anomaly.resume('cpu_in')", 'resume');
 goes_on('cpu_agg', 'and it goes on');
 
 # ---- a lock ----
 my $session = hold($node, 'LOCK TABLE cpu_agg IN SHARE ROW EXCLUSIVE MODE');
 wait_until($node, 'SELECT state FROM anomaly.stream_status', 'waiting for a lock',
     'ingest waits, visibly');
-quick('BEGIN; LOCK TABLE cpu_hot IN ACCESS EXCLUSIVE MODE NOWAIT; COMMIT',
+quick($node, 'BEGIN; LOCK TABLE cpu_hot IN ACCESS EXCLUSIVE MODE NOWAIT; COMMIT',
     'a lock on the other table');
 $node->safe_psql('postgres', 'CREATE DATABASE other');
-quick('DROP DATABASE other', 'DROP DATABASE of another database');
+quick($node, 'DROP DATABASE other', 'DROP DATABASE of another database');
 let_go($session);
 goes_on($_, "$_ goes on afterwards") for qw(cpu_agg cpu_hot);
 wait_until($node, 'SELECT state FROM anomaly.stream_status', 'running', 'running again');
@@ -90,10 +72,10 @@ wait_until($node, 'SELECT state FROM anomaly.stream_status', 'running', 'running
 $session = hold($node, 'LOCK TABLE cpu_agg IN ACCESS EXCLUSIVE MODE');
 wait_until($node, 'SELECT state FROM anomaly.stream_status', 'waiting for a lock',
     'it waits again');
-quick("SELECT anomaly.pause('cpu_in')", 'pause of a stream that waits');
+quick($node, "SELECT anomaly.pause('cpu_in')", 'pause of a stream that waits');
 wait_until($node, 'SELECT worker_pid IS NULL FROM anomaly.stream_status', 't', 'its worker ends');
 let_go($session);
-quick("SELECT anomaly.resume('cpu_in')", 'resume');
+quick($node, "SELECT anomaly.resume('cpu_in')", 'resume');
 goes_on('cpu_agg', 'and it goes on');
 
 # ---- a trigger that raises ----
@@ -113,8 +95,8 @@ is($node->safe_psql('postgres', 'SELECT last_error FROM anomaly.stream_status')
       =~ /not on my table/, 1, 'the stream shows the error of its table');
 wait_until($node, q{SELECT failures >= 3 FROM anomaly.table_progress
   WHERE relid = 'cpu_agg'::regclass}, 't', 'it is tried again and again');
-is(log_count('continuous table "cpu_agg" is failing'), 1, 'and logged once');
-quick('DROP TRIGGER refuse ON cpu_agg', 'DROP TRIGGER');
+is(log_count($node, 'continuous table "cpu_agg" is failing'), 1, 'and logged once');
+quick($node, 'DROP TRIGGER refuse ON cpu_agg', 'DROP TRIGGER');
 state_is('cpu_agg', 'running', 'then it is running again');
 goes_on('cpu_agg', 'goes on');
 wait_until($node, $readers, '1', 'and both tables are in one reader again');
@@ -142,14 +124,14 @@ SELECT hostname, count(*) AS n FROM cpu_in GROUP BY hostname;
 SQL
 ok($node->poll_query_until('second', "SELECT sum(n) >= $sent FROM hosts"),
     'a second database reads');
-quick('DROP DATABASE second', 'DROP DATABASE of one whose workers read');
+quick($node, 'DROP DATABASE second', 'DROP DATABASE of one whose workers read');
 is(scalar(worker_pids($node, 'stream worker')), 1, 'this one\'s still runs');
 my $count = $node->safe_psql('postgres', 'SELECT count(*) FROM cpu_agg');
-quick('DROP EXTENSION anomaly CASCADE', 'DROP EXTENSION');
+quick($node, 'DROP EXTENSION anomaly CASCADE', 'DROP EXTENSION');
 wait_until($node,
     "SELECT count(*) FROM pg_stat_activity WHERE backend_type ~ 'anomaly (stream|manager)'", '0',
     'the workers end');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM cpu_agg'), $count, 'the table is left');
-quick("DELETE FROM cpu_agg WHERE hostname = 'doc'", 'and is a plain one: DELETE');
+quick($node, "DELETE FROM cpu_agg WHERE hostname = 'doc'", 'and is a plain one: DELETE');
 unlike(slurp_file($node->logfile), qr/PANIC|terminated by signal|TRAP/, 'nothing has crashed');
 done_testing();

@@ -3,30 +3,20 @@
 # Method: readings window by window; a join of the parameters with the closed windows is the oracle.
 use strict;
 use warnings;
-use Anomaly qw(cluster create_server create_stream create_cpu_tables wait_until wait_for_messages
+use Anomaly qw(cluster create_server create_stream create_cpu_tables wait_until
   same_rows worker_pids);
 use Broker;
 use Test::More;
+use Windows;
 
-my $begin_ms = 1_700_000_010_000;    # a window begins
 my $broker = Broker->mock(topic => 'cpu_load_stats_real', partitions => 2);
 my $node = cluster('main', 'anomaly.rule_time_limit' => '2s');
 create_server($node, $broker->bootstrap);
 create_stream($node, options => { idle_timeout => '1 hour' });
 create_cpu_tables($node);
+my $windows = Windows->new($broker, per_window => 350, seed => 200);
 
 sub sql { my ($sql) = @_; return $node->safe_psql('postgres', $sql) }
-
-my $window = -1;
-
-sub next_window
-{
-    $window++;
-    $broker->generate(count => 350, seed => 200 + $window,
-        start_ms => $begin_ms + 30_000 * $window, step_us => int(30_000_000 / 350));
-    wait_for_messages($node, $_, 350 * ($window + 1)) for qw(cpu_agg cpu_hot);
-    return;
-}
 
 # Rule n is about one host and one cpu; n is in what it says.
 sql(<<'SQL');
@@ -40,7 +30,6 @@ CREATE TABLE wanted AS SELECT n, jsonb_build_object('n', n, 'limit', 75 + n % 20
   FROM generate_series(1, 1000) n;
 SELECT anomaly.create_rule('rule ' || n, 'cpu_agg', 'over_limit', 'close', parameters) FROM wanted;
 SQL
-my $closed = q{window_end <= (SELECT anomaly.watermark('cpu_agg'))};
 
 sub found_all
 {
@@ -48,13 +37,13 @@ sub found_all
     return same_rows($node,
         q{SELECT rule, series->>'hostname', series->>'cpu', window_start, value, threshold, message}
           . ' FROM anomaly.finding_log'
-          . " WHERE window_start >= to_timestamp($begin_ms / 1000 + 30 * $from)",
+          . " WHERE window_start >= " . $windows->start($from),
         q{SELECT 'rule ' || n, hostname, cpu, window_start, value, threshold, message FROM wanted,}
-          . " cpu_agg c, over_limit(c, parameters) WHERE $closed AND $but"
-          . " AND window_start >= to_timestamp($begin_ms / 1000 + 30 * $from)", $name);
+          . " cpu_agg c, over_limit(c, parameters) WHERE $but AND " . $windows->closed($from),
+        $name);
 }
 
-next_window() for 0 .. 2;
+$windows->next($node) for 0 .. 2;
 my ($worker) = worker_pids($node, 'stream worker');
 found_all(0, 'all found, each once', 'true');
 is(sql(q{SELECT count(*) FROM anomaly.rule_status WHERE state = 'running' AND errors = 0}), '1000',
@@ -66,7 +55,7 @@ unlike($plan, qr/Function Scan/, 'the function is inlined');
 
 sql(q{SELECT anomaly.alter_rule('rule 500',
   parameters => '{"host": "doc", "cpu": "cpu1", "limit": "no number"}')});
-next_window() for 3 .. 4;
+$windows->next($node) for 3 .. 4;
 my $bad = q{n <> 500};
 found_all(2, 'a bad parameter costs only its rule', $bad);
 is(sql(q{SELECT string_agg(name || ' ' || errors || ' ' || last_error, ', ')
@@ -82,7 +71,7 @@ sql(q{CREATE OR REPLACE FUNCTION over_limit(c cpu_agg, p jsonb) RETURNS SETOF an
           WHERE c.hostname = p->>'host' AND c.cpu = p->>'cpu'
             AND c.usage_avg > (p->>'limit')::float8; END $$;
       SELECT anomaly.alter_rule('rule 500', parameters => '{"sleep": 1}')});
-next_window() for 5 .. 6;
+$windows->next($node) for 5 .. 6;
 found_all(4, 'one that sleeps costs only itself', $bad);
 like(sql(q{SELECT last_error FROM anomaly.rule_status WHERE name = 'rule 500'}),
     qr/^did not end within \d+ ms$/, 'and its time');
@@ -100,10 +89,10 @@ sql(q{CREATE OR REPLACE FUNCTION over_limit(c cpu_agg, p jsonb) RETURNS SETOF an
           WHERE c.hostname = p->>'host' AND c.cpu = p->>'cpu'
             AND c.usage_avg > (p->>'limit')::float8; END $$;
       SELECT anomaly.alter_rule('rule 500', parameters => '{"sleep": 1}')});
-next_window();
+$windows->next($node);
 wait_until($node, q{SELECT state = 'disabled' FROM anomaly.rule_status
     WHERE name = 'rule 500'}, 't', 'it is found out and disabled');
-next_window();
+$windows->next($node);
 found_all(6, 'and the others have found all', $bad);
 is(sql(q{SELECT count(*) FROM anomaly.rule_status WHERE state = 'running'}), '999',
     'they run as before');

@@ -11,28 +11,16 @@ use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Windows;
 
-my $begin_ms = 1_700_000_010_000;    # a window begins
-my $per_window = 2100;
 my $broker = Broker->mock(topic => 'cpu_load_stats_real', partitions => 2);
 my $node = cluster('main', wal_level => 'replica', max_wal_senders => 5, hot_standby => 'on');
 create_server($node, $broker->bootstrap);
 create_stream($node, options => { idle_timeout => '1 hour' });
 create_cpu_tables($node);
 create_rule($node);
-
-my $window = -1;
-
-# The readings of one window more. That closes the one before, with 30 findings.
-sub next_window
-{
-    my ($server) = @_;
-    $window++;
-    $broker->generate(count => $per_window, seed => 30 + $window,
-        start_ms => $begin_ms + 30_000 * $window, step_us => int(30_000_000 / $per_window));
-    wait_for_messages($server, 'cpu_agg', $per_window * ($window + 1));
-    return;
-}
+# Each closes the one before with 30 findings.
+my $windows = Windows->new($broker, per_window => 2100, seed => 30, tables => ['cpu_agg']);
 
 sub sql { return $node->safe_psql('postgres', $_[0]) }
 
@@ -45,7 +33,7 @@ sub as_role
     return $rc == 0 ? $out : $err;
 }
 
-next_window($node) for 0 .. 2;
+$windows->next($node) for 0 .. 2;
 wait_until($node, 'SELECT seq = 60 FROM anomaly.event_head', 't', 'two windows, 60 events');
 
 # ---- who may read ----
@@ -168,7 +156,7 @@ $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
 $standby->start;
-next_window($node);
+$windows->next($node);
 $node->wait_for_catchup($standby, 'replay', $node->lsn('flush'));
 is($standby->safe_psql('postgres', 'SELECT count(*), max(seq) FROM anomaly.events_since(25)'),
     '65|90', 'a standby can be asked');
@@ -178,14 +166,14 @@ is($standby->safe_psql('postgres', q{SELECT count(*) FROM anomaly.consumer_event
 $standby->append_conf('postgresql.conf', "primary_conninfo = ''");
 $standby->reload;
 wait_until($standby, 'SELECT count(*) FROM pg_stat_wal_receiver', '0', 'cut off');
-next_window($node);
+$windows->next($node);
 wait_until($node, 'SELECT seq = 120 FROM anomaly.event_head', 't', 'the primary goes on');
 my $events = "SELECT id FROM anomaly.events_since(90) ORDER BY id";
 my $lost = sql($events);
 sql(q{SELECT anomaly.consumer_ack('middle', 120)});
 kill_server($node);
 $standby->promote;
-wait_for_messages($standby, 'cpu_agg', $per_window * ($window + 1));
+wait_for_messages($standby, 'cpu_agg', $windows->sent);
 is($standby->safe_psql('postgres',
         'SELECT seq - 90 - 30 >= 1000000, removed_seq FROM anomaly.event_head'), 't|25',
     'numbers jump ahead');
@@ -196,7 +184,7 @@ is($standby->safe_psql('postgres', $seen), '30|30', 'whoever had seen it meets i
 is($standby->safe_psql('postgres', q{SELECT count(*) FROM anomaly.consumer_events('middle')}), '95',
     'a consumer goes on from what came over');
 $node = $standby;
-next_window($standby);
+$windows->next($standby);
 is($standby->safe_psql('postgres', $seen), '60|60', 'and then there is no jump');
 is($standby->safe_psql('postgres',
         'SELECT max(seq) - min(seq) FROM anomaly.events_since(120)'), '59',

@@ -14,7 +14,7 @@ use Time::HiRes ();
 
 our @EXPORT_OK = qw(cluster create_server create_stream create_cpu_tables create_rule wait_until
   goes_on wait_for_messages same_rows consume load_plain check_oracle worker_pids kill_server hold
-  let_go program);
+  let_go program quick log_count);
 
 # A psql that is refused, since the server recovers, may be gone before its query was written, of
 # which IPC::Run dies: one more answer that is not the wanted one.
@@ -146,6 +146,25 @@ sub wait_until
     my ($node, $sql, $want, $name) = @_;
     $want //= 't';
     return ok($node->poll_query_until('postgres', $sql, $want), $name // "in the end: $sql");
+}
+
+# Passes when the statement does, in under a second; what it gives.
+sub quick
+{
+    my ($node, $sql, $name, $database) = @_;
+    my $begin = Time::HiRes::time();
+    my ($rc, $out, $err) = $node->psql($database // 'postgres', $sql);
+    my $took = Time::HiRes::time() - $begin;
+    is($rc, 0, "$name succeeds") or diag($err);
+    cmp_ok($took, '<', 1, "$name takes under a second");
+    return $out;
+}
+
+# How often the server's log has it.
+sub log_count
+{
+    my ($node, $pattern) = @_;
+    return scalar(() = slurp_file($node->logfile) =~ /$pattern/g);
 }
 
 # Passes when the table has some commits that began after the call.

@@ -5,35 +5,22 @@ package Document;
 use strict;
 use warnings;
 
-use IPC::Run ();
-use PostgreSQL::Test::Utils;
+use Session;
 
 # $bootstrap stands for the document's localhost:9092.
 sub new
 {
     my ($class, $node, $bootstrap) = @_;
-    my $self = bless {
-        bootstrap => $bootstrap, input => '', output => '', marks => 0, hints => [] }, $class;
-    my @command = ('psql', '-Xq', '-P', 'pager=off', '-v', 'ON_ERROR_STOP=1', '-d',
-        $node->connstr('postgres'));
-    $self->{psql} = IPC::Run::start(\@command, '<', \$self->{input}, '>', \$self->{output},
-        '2>&1', IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
-    return $self;
+    return bless {
+        bootstrap => $bootstrap, hints => [], session => Session->new($node, '-P', 'pager=off') },
+      $class;
 }
 
 # What psql prints; notifications are put aside.
 sub ask
 {
     my ($self, $sql) = @_;
-    my $mark = 'end-of-answer-' . ++$self->{marks};
-    $self->{input} .= "$sql\n\\echo $mark\n";
-    until ($self->{output} =~ /^\Q$mark\E\n/m)
-    {
-        die "psql ended: $self->{output}\n" unless $self->{psql}->pumpable;
-        $self->{psql}->pump;
-    }
-    my ($answer) = $self->{output} =~ /\A(.*?)^\Q$mark\E\n/ms;
-    $self->{output} =~ s/\A.*?^\Q$mark\E\n//ms;
+    my $answer = $self->{session}->ask($sql);
     push @{ $self->{hints} }, $1 while $answer =~ s/^(Asynchronous notification .*)\n//m;
     $answer =~ s/\n+\z/\n/;
     return $answer =~ s/ +$//mgr;
@@ -60,12 +47,6 @@ sub run
     return $made . substr($text, pos($text) // 0);
 }
 
-sub close
-{
-    my ($self) = @_;
-    $self->{input} .= "\\q\n";
-    $self->{psql}->finish;
-    return;
-}
+sub close { my ($self) = @_; return $self->{session}->close }
 
 1;

@@ -5,21 +5,15 @@ package Listener;
 use strict;
 use warnings;
 
-use IPC::Run ();
-use PostgreSQL::Test::Utils;
+use Session;
 
 # since: the last number that an earlier client has seen.
 sub new
 {
     my ($class, $node, $since) = @_;
     my $self = bless {
-        since => $since // 0, events => [], payloads => [], input => '', output => '', error => '',
-        marks => 0 }, $class;
-    # A broken connection is to end it, not to be mended behind our back.
-    my @command = ('psql', '-XAtq', '-F', "\t", '-v', 'ON_ERROR_STOP=1', '-d',
-        $node->connstr('postgres'));
-    $self->{psql} = IPC::Run::start(\@command, '<', \$self->{input}, '>', \$self->{output},
-        '2>', \$self->{error}, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+        since => $since // 0, events => [], payloads => [],
+        session => Session->new($node, '-At', '-F', "\t") }, $class;
     $self->ask('LISTEN anomaly;');
     $self->read_new;
     return $self;
@@ -29,15 +23,7 @@ sub new
 sub ask
 {
     my ($self, $sql) = @_;
-    my $mark = 'end-of-answer-' . ++$self->{marks};
-    $self->{input} .= "$sql\n\\echo $mark\n";
-    until ($self->{output} =~ /^\Q$mark\E\n/m)
-    {
-        die "psql ended: $self->{error}\n" unless $self->{psql}->pumpable;
-        $self->{psql}->pump;
-    }
-    my ($answer) = $self->{output} =~ /\A(.*?)^\Q$mark\E\n/ms;
-    $self->{output} =~ s/\A.*?^\Q$mark\E\n//ms;
+    my $answer = $self->{session}->ask($sql);
     push @{ $self->{payloads} }, $1
       while $answer =~ s/^Asynchronous notification "anomaly" with payload "(.*)" received.*\n//m;
     return $answer;
@@ -68,12 +54,6 @@ sub wait
     return;
 }
 
-sub close
-{
-    my ($self) = @_;
-    $self->{input} .= "\\q\n";
-    eval { $self->{psql}->finish };
-    return;
-}
+sub close { my ($self) = @_; return $self->{session}->close }
 
 1;
