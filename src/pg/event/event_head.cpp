@@ -4,7 +4,6 @@
 #include "pg/server/catalog.h"
 #include "pg/server/guc.h"
 #include "pg/server/plan.h"
-#include "pg/shared/extension_lock.h"
 
 namespace anomaly::pg {
 
@@ -72,22 +71,16 @@ EventHead read_event_head() {
 }
 
 bool remove_old_events() {
-    if (settings.event_retention_s < 0 || !begin_extension_transaction()) return false;
-    SPI_connect();
+    if (settings.event_retention_s < 0) return false;
     const CatalogArgument range[] = {{FLOAT8OID, Float8GetDatum(settings.event_retention_s), false},
                                      argument_int8(kRemovedAtOnce)};
     run_plan(&find_old, range, lengthof(range), SPI_OK_SELECT);
     bool is_null = false;
     const Datum last = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
-    uint64 removed = 0;
-    if (!is_null) {
-        const CatalogArgument through = argument_int8(DatumGetInt64(last));
-        removed = run_plan(&remove_old, &through, 1, SPI_OK_DELETE);
-        if (removed > 0) run_plan(&note_removed, &through, 1, SPI_OK_UPDATE);
-    }
-    SPI_finish();
-    end_extension_transaction();
-    pgstat_report_stat(false);
+    if (is_null) return false;
+    const CatalogArgument through = argument_int8(DatumGetInt64(last));
+    const uint64 removed = run_plan(&remove_old, &through, 1, SPI_OK_DELETE);
+    if (removed > 0) run_plan(&note_removed, &through, 1, SPI_OK_UPDATE);
     return removed == kRemovedAtOnce;
 }
 

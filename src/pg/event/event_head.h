@@ -21,8 +21,8 @@ struct EventHead {
 };
 EventHead read_event_head();
 
-// One small transaction that removes some of the events that are older than the setting
-// anomaly.event_retention. True: there may be more. Called outside a transaction.
+// Removes some of the events that are older than the setting anomaly.event_retention. True: there
+// may be more. Needs SPI_connect.
 bool remove_old_events();
 
 }  // namespace anomaly::pg

@@ -1,11 +1,10 @@
 // The manager of one database: reads the catalog, keeps a worker for each stream that feeds
 // something, and ends when the extension is gone. PostgreSQL restarts none of them; the launcher
 // restarts managers, managers restart stream workers.
-#include "pg/event/event_head.h"
+#include "pg/process/manager_removal.h"
 #include "pg/process/manager_rests.h"
 #include "pg/process/manager_streams.h"
 #include "pg/process/worker_session.h"
-#include "pg/rule/finding.h"
 #include "pg/server/guc.h"
 #include "pg/server/identity.h"
 #include "pg/shared/extension_lock.h"
@@ -50,21 +49,6 @@ bool read_catalog() {
     pgstat_report_stat(false);
     pgstat_report_activity(STATE_IDLE, NULL);
     return true;
-}
-
-// Events first, then what they tell of; now and then, and when a setting has changed. Returns when
-// it is to be called again.
-TimestampTz remove_old(TimestampTz due) {
-    constexpr int64 kIntervalUs = 60 * USECS_PER_SEC;
-    static int last_settings[2] = {-1, -1};
-    const TimestampTz now = GetCurrentTimestamp();
-    const bool as_before = settings.event_retention_s == last_settings[0] &&
-                           settings.finding_retention_s == last_settings[1];
-    if (now < due && as_before) return due;
-    if (settings.paused) return now + kIntervalUs;
-    last_settings[0] = settings.event_retention_s;
-    last_settings[1] = settings.finding_retention_s;
-    return remove_old_events() || remove_old_findings() ? now : now + kIntervalUs;
 }
 
 // News of a topic are no reason to look at the catalog.

@@ -34,18 +34,25 @@ void let_go(int which) {
     rests[which] = rests[--rest_count];
 }
 
+// Whoever has locked the stream is not waited for: all others are woken here.
 void begin_step(void* argument) {
     const RestRequest* request = static_cast<const RestRequest*>(argument);
+    if (!ConditionalLockRelationOid(request->stream, AccessShareLock))
+        ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE), errmsg("it is locked")));
     const StreamSource source = load_source(request->stream);
     check(bridge::watches_add(watches, request->stream, source.topic, source.properties,
                               source.property_count, request->at, request->count));
 }
 
+void let_go_awake() {
+    for (int r = rest_count - 1; r >= 0; r--) {
+        if (!rest_goes_on(rests[r].stream, rests[r].number)) let_go(r);
+    }
+}
+
 // A stream that cannot be watched keeps its client, and asks again later.
 void begin(RestRequest* request) {
-    for (int r = rest_count - 1; r >= 0; r--) {
-        if (rests[r].stream == request->stream) let_go(r);  // it has asked anew
-    }
+    let_go_awake();  // it may be one of them, that has asked anew; and so there is room
     if (!begin_extension_transaction()) return;  // its worker is ended as well
     const ErrorData* error = run_in_subtransaction(begin_step, request, Containment::kTable);
     if (error == NULL) {
@@ -61,9 +68,7 @@ void begin(RestRequest* request) {
 }  // namespace
 
 void step_rests() {
-    for (int r = rest_count - 1; r >= 0; r--) {
-        if (!rest_goes_on(rests[r].stream, rests[r].number)) let_go(r);
-    }
+    let_go_awake();
     RestRequest request;
     while (take_rest_request(&request)) {
         make_room();
@@ -92,9 +97,7 @@ void take_rest_news() {
             }
         }
     }
-    for (int r = rest_count - 1; r >= 0; r--) {
-        if (!rest_goes_on(rests[r].stream, rests[r].number)) let_go(r);
-    }
+    let_go_awake();
 }
 
 }  // namespace anomaly::pg

@@ -6,7 +6,6 @@
 #include "pg/server/array_argument.h"
 #include "pg/server/guc.h"
 #include "pg/server/plan.h"
-#include "pg/shared/extension_lock.h"
 
 namespace anomaly::pg {
 
@@ -104,17 +103,12 @@ LoggedFinding* log_findings(const RuleSet* set, const List* findings, int* count
 
 bool remove_old_findings() {
     if (settings.finding_retention_s < 0 || settings.event_retention_s < 0) return false;
-    if (!begin_extension_transaction()) return false;
-    SPI_connect();
     const int seconds = Max(settings.finding_retention_s, settings.event_retention_s);
     const CatalogArgument range[] = {{FLOAT8OID, Float8GetDatum(seconds), false},
                                      argument_int8(kRemovedAtOnce)};
     remove_old_gaps(seconds);
-    const uint64 removed = run_plan(&remove_old, range, lengthof(range), SPI_OK_DELETE);
-    SPI_finish();
-    end_extension_transaction();
-    pgstat_report_stat(false);
-    return removed == kRemovedAtOnce;
+    check_finding_triggers();
+    return run_plan(&remove_old, range, lengthof(range), SPI_OK_DELETE) == kRemovedAtOnce;
 }
 
 }  // namespace anomaly::pg

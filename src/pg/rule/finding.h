@@ -36,8 +36,8 @@ struct LoggedFinding {
 // SPI_connect.
 LoggedFinding* log_findings(const RuleSet* set, const List* findings, int* count);
 
-// One small transaction that removes some of the findings that are older than the setting
-// anomaly.finding_retention. True: there may be more. Called outside a transaction.
+// Removes some of the findings that are older than the setting anomaly.finding_retention. True:
+// there may be more. As log_findings.
 bool remove_old_findings();
 
 }  // namespace anomaly::pg
