@@ -9,7 +9,6 @@
 
 #include "bridge/guard.h"
 #include "bridge/ingest_state.h"
-#include "kafka/link.h"
 
 namespace anomaly::bridge {
 
@@ -77,10 +76,6 @@ Status ingest_open(const StreamSpec& stream, const IngestOptions& options, Inges
 
 void ingest_close(Ingest* ingest) noexcept {
     delete ingest;
-}
-
-bool ingest_has_endless_threads() noexcept {
-    return kafka::has_endless_clients();
 }
 
 int ingest_fd(const Ingest* ingest) noexcept {

@@ -34,10 +34,7 @@ struct IngestOptions {
 };
 
 Status ingest_open(const StreamSpec& stream, const IngestOptions& options, Ingest** out) noexcept;
-void ingest_close(Ingest* ingest) noexcept;  // nullptr is fine; stops the threads, up to a second
-// Threads of a reader that was closed could not be stopped (kafka/link.h, let_go): the process had
-// better end.
-bool ingest_has_endless_threads() noexcept;
+void ingest_close(Ingest* ingest) noexcept;  // nullptr is fine; see bridge/ending.h
 
 // An eventfd: readable when there may be something to poll. Clear it by polling until kNothing.
 int ingest_fd(const Ingest* ingest) noexcept;

@@ -1,10 +1,5 @@
 #include "kafka/link.h"
 
-#include <atomic>
-#include <chrono>
-#include <future>
-#include <system_error>
-#include <thread>
 #include <utility>
 
 namespace anomaly::kafka {
@@ -14,10 +9,6 @@ QueueLimits queue_limits(const rd_kafka_conf_t* conf) {
     return {number_in_force(conf, "queued.min.messages"),
             number_in_force(conf, "queued.max.messages.kbytes") * 1024};
 }
-
-// A client that can end does so within about a second.
-constexpr std::chrono::seconds kEndLimit{5};
-std::atomic<bool> has_endless{false};
 
 }  // namespace
 
@@ -41,26 +32,6 @@ void Link::drop_events() const {
 
 Owned<rd_kafka_event_t> Link::next_event() const {
     return Owned<rd_kafka_event_t>(rd_kafka_queue_poll(queue.get(), 0));
-}
-
-void let_go(std::unique_ptr<Link> link) {
-    if (!link) return;
-    try {
-        const SignalBlock block;
-        std::promise<void> ended;
-        const std::future<void> end = ended.get_future();
-        std::thread([link = std::move(link), ended = std::move(ended)]() mutable {
-            link.reset();
-            ended.set_value();
-        }).detach();
-        if (end.wait_for(kEndLimit) != std::future_status::ready) has_endless = true;
-    } catch (const std::system_error&) {
-        // No thread could be had: the link has been ended here.
-    }
-}
-
-bool has_endless_clients() {
-    return has_endless;
 }
 
 }  // namespace anomaly::kafka

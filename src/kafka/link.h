@@ -40,11 +40,4 @@ struct Link {
     Intake intake;
 };
 
-// Ends a link, of which no tap is read any more. The client library (2.0.2) never comes back from
-// ending a client that was reading a topic when that was deleted: after some seconds the link is
-// left to a thread of its own, and its client lasts as long as the process.
-void let_go(std::unique_ptr<Link> link);
-// Whether that has happened: the process had better end when it can.
-bool has_endless_clients();
-
 }  // namespace anomaly::kafka

@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "kafka/ending.h"
 #include "kafka/event_fd.h"
 #include "kafka/link.h"
 #include "kafka/partition.h"
@@ -20,8 +21,8 @@ struct Reader::Impl {
     // The partitions let their queues go before the link ends that they are from.
     ~Impl() {
         partitions.clear();
-        let_go(std::move(next));
-        let_go(std::move(link));
+        end_elsewhere(std::move(next));
+        end_elsewhere(std::move(link));
     }
     Impl(const Impl&) = delete;
     Impl& operator=(const Impl&) = delete;
@@ -194,7 +195,7 @@ void Reader::Impl::take_troubles() {
 void Reader::Impl::set_gait(Gait gait) {
     if (!link) return;
     if (gait == link->gait) {
-        let_go(std::move(next));
+        end_elsewhere(std::move(next));
     } else if (!next && !partitions.empty()) {
         next = make_link(gait);
         std::vector<Start> starts;
@@ -205,8 +206,8 @@ void Reader::Impl::set_gait(Gait gait) {
 
 void Reader::Impl::rest() {
     for (auto& [number, partition] : partitions) partition.rest();
-    let_go(std::move(next));
-    let_go(std::move(link));
+    end_elsewhere(std::move(next));
+    end_elsewhere(std::move(link));
     down_told = false;
     trouble.clear();
 }
@@ -246,7 +247,7 @@ void Reader::Impl::change_link() {
     trouble.clear();
     pending.push_back({.kind = EventKind::kBrokerUp});
     for (Reply& reply : std::exchange(link->started, {})) take_over(reply);
-    let_go(std::move(old));
+    end_elsewhere(std::move(old));
 }
 
 // What was handed out since the link was asked for comes out of its queue once more, and is not

@@ -1,8 +1,9 @@
 #include "kafka/watch.h"
 
 #include <algorithm>
-#include <thread>
 #include <utility>
+
+#include "kafka/ending.h"
 
 namespace anomaly::kafka {
 
@@ -147,12 +148,11 @@ void Watches::remove(uint32_t id) {
     }
 }
 
-// The client ends on a thread of its own: librdkafka 2.0 waits for ever there when a topic was
-// deleted that it has let go.
+// All at once out of the list: nothing of it may be left there, whatever becomes of its end.
 void Watches::drop(std::list<Entry>::iterator entry) {
-    const SignalBlock block;
-    std::thread([dropped = std::move(*entry)]() mutable { dropped.watch.reset(); }).detach();
-    watches_.erase(entry);
+    std::list<Entry> dropped;
+    dropped.splice(dropped.end(), watches_, entry);
+    end_elsewhere(std::make_shared<Entry>(std::move(dropped.front())));
 }
 
 // Cleared before it looks at anything: what comes after the look fires it anew.

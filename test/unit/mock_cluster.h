@@ -8,6 +8,7 @@
 #include <string>
 
 #include "kafka/client.h"
+#include "kafka/ending.h"
 
 namespace anomaly::kafka {
 
@@ -22,6 +23,7 @@ class MockCluster {
         cluster_ = rd_kafka_mock_cluster_new(owner_.get(), brokers);
     }
     ~MockCluster() {
+        await_ends();  // of those that were used here, so that no test ends in the midst of it
         producer_.reset();
         rd_kafka_mock_cluster_destroy(cluster_);
     }

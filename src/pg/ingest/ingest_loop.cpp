@@ -1,4 +1,6 @@
 // The loop of a stream worker: poll, let PostgreSQL judge what only it can, commit, wait.
+#include "bridge/ending.h"
+
 #include "pg/ingest/ingest_loop.h"
 
 #include "pg/event/announce.h"
@@ -444,7 +446,7 @@ void ingest_run(Oid stream) {
         stop_resting();
         MemoryContextDelete(run.context);
         // With threads that cannot be stopped: the manager starts another worker.
-        if (!again || bridge::ingest_has_endless_threads()) return;
+        if (!again || bridge::has_endless_clients()) return;
     }
 }
 

@@ -1,4 +1,6 @@
 // Common shell of manager and stream worker.
+#include "bridge/ending.h"
+
 #include "pg/process/worker_session.h"
 
 namespace anomaly::pg {
@@ -46,6 +48,11 @@ void pin_settings() {
     }
 }
 
+// What the end of a process takes down, such as TLS, is what a client that ends still needs.
+void await_clients(int, Datum) {
+    bridge::await_client_ends();
+}
+
 }  // namespace
 
 bool start_worker(const WorkerOrder& order, const char* function, const char* kind,
@@ -74,6 +81,7 @@ bool open_worker_session(const WorkerOrder** order) {
     pqsignal(SIGTERM, die);
     BackgroundWorkerUnblockSignals();
     is_worker = true;
+    on_proc_exit(await_clients, Datum{0});
     static WorkerOrder own;
     memcpy(&own, MyBgworkerEntry->bgw_extra, sizeof(own));
     *order = &own;
