@@ -148,6 +148,21 @@ CREATE TABLE parted (host text, n bigint) PARTITION BY LIST (host);
 ALTER TABLE parted ATTACH PARTITION totals FOR VALUES IN ('doc');
 DROP TABLE parted;
 CREATE TABLE part PARTITION OF totals FOR VALUES IN ('doc');
+CREATE FOREIGN TABLE foreign_heir () INHERITS (totals) SERVER alter_server OPTIONS (topic 'none');
+-- the same of the stream: it is read alone
+CREATE TABLE heir () INHERITS (alter_in);
+CREATE FOREIGN TABLE foreign_heir () INHERITS (alter_in) SERVER alter_server OPTIONS (topic 'none');
+CREATE TABLE heir (LIKE alter_in);
+ALTER TABLE heir INHERIT alter_in;
+DROP TABLE heir;
+CREATE FOREIGN TABLE apart (host text) SERVER alter_server OPTIONS (topic 'none');
+CREATE TABLE reads_only WITH (anomaly.continuous) AS SELECT host FROM ONLY apart;
+CREATE TABLE heir () INHERITS (apart);
+DROP TABLE heir, reads_only;
+CREATE TABLE parted (host text) PARTITION BY LIST (host);
+ALTER TABLE parted ATTACH PARTITION apart FOR VALUES IN ('doc');
+CREATE TABLE reads_part WITH (anomaly.continuous) AS SELECT host FROM apart;
+DROP TABLE reads_part, parted;
 
 -- ======== ALTER TABLE: parameters ========
 ALTER TABLE windowed SET (fillfactor = 60, autovacuum_enabled = false), RESET (autovacuum_enabled);

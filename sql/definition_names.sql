@@ -45,7 +45,33 @@ ALTER AGGREGATE total(int) RENAME TO sum_up;
 CREATE TABLE by_group WITH (anomaly.continuous) AS SELECT mood_of(n) AS m, count(*) AS n FROM names_in GROUP BY 1;
 ALTER TYPE mood RENAME VALUE 'sad' TO 'low';
 DROP TABLE by_group;
+-- groups and states that hold labels, in whatever they are packed; a filter holds none, nor does a count
+CREATE DOMAIN tone AS mood;
+CREATE TYPE feeling AS (at int, moods tone[]);
+CREATE FOREIGN TABLE names_streams.feelings_in (n int, m mood, f feeling, at timestamptz)
+  SERVER names_server OPTIONS (topic 'none', event_time 'at');
+CREATE TABLE by_packed WITH (anomaly.continuous) AS SELECT ARRAY[f] AS k, count(*) AS n FROM feelings_in GROUP BY 1;
+CREATE TABLE by_state WITH (anomaly.continuous) AS SELECT n, max(m) IS NULL AS m FROM feelings_in GROUP BY n;
+CREATE TABLE by_distinct WITH (anomaly.continuous) AS SELECT window_end, count(DISTINCT m) AS n
+  FROM feelings_in, tumble(at, '1 hour') GROUP BY 1;
+CREATE TABLE by_having WITH (anomaly.continuous) AS
+  SELECT n, count(*) AS c FROM feelings_in GROUP BY n HAVING min(m) = 'sad';
+CREATE TABLE by_count WITH (anomaly.continuous) AS
+  SELECT n, count(m) FILTER (WHERE m = 'sad') AS c, max(n) AS top FROM feelings_in WHERE (f).at > 0 GROUP BY n;
+CREATE TABLE by_filter WITH (anomaly.continuous) AS SELECT m, f FROM feelings_in WHERE m = 'sad';
 ALTER TYPE mood RENAME VALUE 'sad' TO 'low';
+DROP TABLE by_packed, by_state, by_distinct;
+ALTER TYPE mood RENAME VALUE 'sad' TO 'low';
+DROP TABLE by_having;
+CREATE TABLE by_cast WITH (anomaly.continuous) AS SELECT n FROM feelings_in WHERE m::text < 'x';
+ALTER TYPE mood RENAME VALUE 'sad' TO 'low';
+DROP TABLE by_cast;
+ALTER TYPE mood RENAME VALUE 'sad' TO 'low';
+SELECT * FROM names_text WHERE relid IN ('by_count'::regclass, 'by_filter'::regclass);
+DROP FOREIGN TABLE feelings_in CASCADE;
+DROP TABLE by_count, by_filter;
+DROP TYPE feeling;
+DROP DOMAIN tone;
 ALTER TYPE mood ADD VALUE 'high';
 ALTER TYPE mood RENAME TO temper;
 ALTER DOMAIN small SET SCHEMA public;

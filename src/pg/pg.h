@@ -80,6 +80,7 @@ extern "C" {
 #include "parser/analyze.h"
 #include "parser/parse_agg.h"
 #include "parser/parse_func.h"
+#include "parser/parse_relation.h"
 #include "parser/parse_type.h"
 #include "parser/parser.h"
 #include "parser/parsetree.h"
@@ -246,6 +247,17 @@ inline AclResult function_aclcheck(Oid function, Oid role, AclMode mode) {
     return object_aclcheck(ProcedureRelationId, function, role, mode);
 #else
     return pg_proc_aclcheck(function, role, mode);
+#endif
+}
+
+// 16 moved what the executor is to check out of the range table entry.
+inline const Bitmapset* selected_columns([[maybe_unused]] const Query* query,
+                                         const RangeTblEntry* entry) {
+#if PG_VERSION_NUM >= 160000
+    return getRTEPermissionInfo(query->rteperminfos, const_cast<RangeTblEntry*>(entry))
+        ->selectedCols;
+#else
+    return entry->selectedCols;
 #endif
 }
 

@@ -3,6 +3,7 @@
 
 #include "pg/ddl/continuous_ddl.h"
 #include "pg/ddl/definition_names.h"
+#include "pg/ddl/grant_ddl.h"
 #include "pg/ddl/stream_ddl.h"
 #include "pg/process/worker_session.h"
 #include "pg/rule/rule_dependency.h"
@@ -94,6 +95,7 @@ void run(const Call& call) {
     store_renamed_definitions(definitions);
     if (renames) end_rule_rename(rename);
     if (alters_stream) end_stream_statement(&stream);
+    wake_readers_after_grant(statement);
 }
 
 void process_utility(PlannedStmt* statement, const char* query_string, bool read_only_tree,

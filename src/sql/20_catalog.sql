@@ -28,6 +28,7 @@ CREATE TABLE anomaly.continuous_table (
     retention        interval,
     start            text,
     settings         jsonb NOT NULL,
+    views            regclass[],
     close_requested  boolean NOT NULL DEFAULT false,
     created_at       timestamptz NOT NULL DEFAULT pg_catalog.now(),
     id               bigint GENERATED ALWAYS AS IDENTITY UNIQUE
@@ -41,6 +42,7 @@ COMMENT ON COLUMN anomaly.continuous_table.allowed_lateness IS 'a window closes 
 COMMENT ON COLUMN anomaly.continuous_table.retention IS 'rows are removed when the watermark has passed their window''s end by this much, NULL: never';
 COMMENT ON COLUMN anomaly.continuous_table.start IS 'where it began to read, NULL: as the stream''s option startup says';
 COMMENT ON COLUMN anomaly.continuous_table.settings IS 'settings in force at its creation, which give its expressions their meaning';
+COMMENT ON COLUMN anomaly.continuous_table.views IS 'the views through which its SELECT named the stream, the outermost first, NULL: none';
 COMMENT ON COLUMN anomaly.continuous_table.close_requested IS 'true from anomaly.close_windows until the worker has closed them';
 COMMENT ON COLUMN anomaly.continuous_table.created_at IS 'when it was created';
 COMMENT ON COLUMN anomaly.continuous_table.id IS 'never given out again, as an oid may be: by it events know their table';

@@ -33,7 +33,7 @@ my %definition = (
     loads => 'SELECT hostname, cpu, window_start, window_end, count(*) AS n, max(usage) AS top'
       . " FROM %s, tumble(time_ltz, interval '10 seconds')"
       . ' GROUP BY hostname, cpu, window_start, window_end',
-    levels => 'SELECT tools.level_of(usage)::text AS l, count(*) AS n FROM %s'
+    levels => q{SELECT tools.level_of(usage) = 'high' AS l, count(*) AS n FROM %s}
       . " WHERE tools.level_of(usage) > 'low' GROUP BY 1");
 sql("CREATE TABLE $_ WITH (anomaly.continuous) AS " . sprintf($definition{$_}, 'cpu_in'))
   for sort keys %definition;

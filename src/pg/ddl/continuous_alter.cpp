@@ -2,6 +2,8 @@
 
 #include "pg/ddl/continuous_create.h"
 #include "pg/ddl/continuous_ddl.h"
+#include "pg/ddl/enum_label.h"
+#include "pg/ddl/stream_ddl.h"
 #include "pg/server/catalog.h"
 
 namespace anomaly::pg {
@@ -141,6 +143,13 @@ void check_references_of_column(const ColumnDef* column) {
     foreach (cell, column->constraints) check_reference(lfirst_node(Constraint, cell));
 }
 
+// Of a table that is to be made, or altered, the parent.
+void check_parent(const RangeVar* name) {
+    const Oid parent = RangeVarGetRelid(name, NoLock, true);
+    if (is_ours(parent)) refuse(parent, "inherit from", kOwnRowsOnly);
+    check_heir_of(parent);
+}
+
 void check_command_of_other(const AlterTableCmd* command) {
     Oid bound = InvalidOid;
     switch (command->subtype) {
@@ -151,8 +160,7 @@ void check_command_of_other(const AlterTableCmd* command) {
             check_references_of_column(castNode(ColumnDef, command->def));
             return;
         case AT_AddInherit:
-            bound = our_table(castNode(RangeVar, command->def));
-            if (OidIsValid(bound)) refuse(bound, "inherit from", kOwnRowsOnly);
+            check_parent(castNode(RangeVar, command->def));
             return;
         case AT_AttachPartition:
             bound = our_table(castNode(PartitionCmd, command->def)->name);
@@ -179,10 +187,7 @@ void check_alter(const AlterTableStmt* alter) {
 // Foreign keys of a new table come as ALTER TABLE.
 void check_create(const CreateStmt* create) {
     ListCell* cell;
-    foreach (cell, create->inhRelations) {
-        const Oid parent = our_table(lfirst_node(RangeVar, cell));
-        if (OidIsValid(parent)) refuse(parent, "inherit from", kOwnRowsOnly);
-    }
+    foreach (cell, create->inhRelations) check_parent(lfirst_node(RangeVar, cell));
 }
 
 // ---- indexes, rules, triggers ----
@@ -227,29 +232,6 @@ void check_rename(const RenameStmt* rename) {
     if (OidIsValid(relation)) refuse(relation, "rename the guard of", kOnlyWorkerWrites);
 }
 
-// ---- labels ----
-
-// Group keys and states have labels by name.
-void check_label(const AlterEnumStmt* alter) {
-    if (alter->oldVal == NULL) return;  // a label more
-    const Oid type =
-        LookupTypeNameOid(NULL, makeTypeNameFromNameList(const_cast<List*>(alter->typeName)), true);
-    if (!OidIsValid(type) || !catalog_is_there()) return;
-    const CatalogArgument arguments[] = {argument_oid(OIDOID, type),
-                                         argument_oid(OIDOID, get_array_type(type))};
-    const char* tables = catalog_select_text(
-        "SELECT pg_catalog.string_agg(c.relid::text, ', ' ORDER BY c.relid::text COLLATE \"C\") "
-        "FROM anomaly.continuous_table c WHERE EXISTS (SELECT FROM pg_catalog.pg_attribute a "
-        "WHERE a.attrelid IN (c.relid, c.stream) AND a.atttypid IN ($1, $2))",
-        arguments, lengthof(arguments));
-    if (tables == NULL) return;
-    ereport(ERROR,
-            (errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-             errmsg("cannot rename a value of type %s", format_type_be(type)),
-             errdetail("Continuous tables depend on it: %s. Their groups are known by it.", tables),
-             errhint("Add a value, or drop them and make them anew afterwards.")));
-}
-
 }  // namespace
 
 void check_continuous_alter(Node* statement) {
@@ -259,6 +241,9 @@ void check_continuous_alter(Node* statement) {
             break;
         case T_CreateStmt:
             check_create(castNode(CreateStmt, statement));
+            break;
+        case T_CreateForeignTableStmt:
+            check_create(&castNode(CreateForeignTableStmt, statement)->base);
             break;
         case T_IndexStmt:
             check_index(castNode(IndexStmt, statement));
@@ -273,7 +258,7 @@ void check_continuous_alter(Node* statement) {
             check_rename(castNode(RenameStmt, statement));
             break;
         case T_AlterEnumStmt:
-            check_label(castNode(AlterEnumStmt, statement));
+            check_label_rename(castNode(AlterEnumStmt, statement));
             break;
         default:
             break;

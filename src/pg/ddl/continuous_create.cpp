@@ -6,6 +6,7 @@
 #include "pg/ddl/continuous_options.h"
 #include "pg/query/definition.h"
 #include "pg/query/view.h"
+#include "pg/server/array_argument.h"
 #include "pg/server/catalog.h"
 #include "pg/server/pinned_settings.h"
 #include "pg/shared/wake.h"
@@ -216,22 +217,37 @@ void check_is_paused(Oid stream) {
              errhint("Call anomaly.pause before, and anomaly.resume when it is to go on.")));
 }
 
+// What is stored of a SELECT.
+struct StoredQuery {
+    char* text;
+    List* views;  // that its stream is read through
+};
+
+CatalogArgument views_argument(const List* views) {
+    if (views == NIL) return {REGCLASSARRAYOID, Datum{0}, true};
+    ArrayColumn column = make_array_column(REGCLASSOID, list_length(views));
+    ListCell* cell;
+    foreach (cell, views) append_value(&column, ObjectIdGetDatum(lfirst_oid(cell)));
+    return argument_array(column);
+}
+
 void write_catalog(Oid table, const TableDefinition* definition, const ContinuousOptions* options,
-                   char* text, bool paused) {
+                   const StoredQuery& stored, bool paused) {
     const CatalogArgument arguments[] = {
         argument_oid(REGCLASSOID, table),
         argument_oid(REGCLASSOID, definition->stream),
-        argument_text(text),
+        argument_text(stored.text),
         argument_text(options->emit_on_close ? "close" : "update"),
         {INTERVALOID, IntervalPGetDatum(options->allowed_lateness), false},
         {INTERVALOID, IntervalPGetDatum(options->retention), options->retention == NULL},
         argument_text(options->start),
         {JSONBOID, current_settings(), false},
+        views_argument(stored.views),
     };
     catalog_execute(
         "INSERT INTO anomaly.continuous_table "
-        "(relid, stream, definition, emit, allowed_lateness, retention, start, settings) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "(relid, stream, definition, emit, allowed_lateness, retention, start, settings, views) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         arguments, lengthof(arguments), SPI_OK_INSERT);
     catalog_execute("INSERT INTO anomaly.table_progress (relid) VALUES ($1)", arguments, 1,
                     SPI_OK_INSERT);
@@ -267,15 +283,15 @@ void check_options(const TableDefinition* definition, const ContinuousOptions* o
 // The text to be stored. What was in a view is in it, and no longer the view's: the definition
 // stays as it is whatever becomes of the view, and needs no right on the schemas of what that
 // reads.
-Query* take_definition(Query* query, char** text) {
-    const bool had_views = expand_views(query);
-    *text = qualified_text(static_cast<Query*>(copyObjectImpl(query)));
+Query* take_definition(Query* query, StoredQuery* stored) {
+    const bool had_views = expand_views(query, &stored->views);
+    stored->text = qualified_text(static_cast<Query*>(copyObjectImpl(query)));
     if (!had_views) return query;
     Oid user;
     int context;
     GetUserIdAndSecContext(&user, &context);
     SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, context | SECURITY_LOCAL_USERID_CHANGE);
-    query = parse_query(*text);
+    query = parse_query(stored->text);
     SetUserIdAndSecContext(user, context);
     return query;
 }
@@ -317,8 +333,8 @@ void create_continuous_table(const IntoClause* into, Query* query, bool if_not_e
     check_into(into);
     const ContinuousOptions options = take_continuous_options(into->options);
     if (already_there(into, if_not_exists)) return;
-    char* text = NULL;
-    query = take_definition(query, &text);
+    StoredQuery stored = {};
+    query = take_definition(query, &stored);
     TableDefinition* definition = analyze_definition(query);
     check_children(definition);
     check_options(definition, &options);
@@ -328,7 +344,7 @@ void create_continuous_table(const IntoClause* into, Query* query, bool if_not_e
     if (options.retention != NULL) make_window_index(definition, into, table, query_string);
     const Oid guard = make_guard(table, query_string);
     record_dependencies(table, guard, definition->query);
-    write_catalog(table, definition, &options, text, into->skipData);
+    write_catalog(table, definition, &options, stored, into->skipData);
     wake_stream_at_commit(definition->stream);
 }
 

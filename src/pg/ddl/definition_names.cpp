@@ -1,10 +1,9 @@
 #include "pg/ddl/definition_names.h"
 
 #include "pg/ddl/continuous_create.h"
-#include "pg/query/definition.h"
+#include "pg/ddl/stored_definition.h"
 #include "pg/server/catalog.h"
 #include "pg/server/pinned_settings.h"
-#include "pg/server/subtransaction.h"
 
 namespace anomaly::pg {
 
@@ -15,13 +14,6 @@ struct Subject {
     bool everything;  // a schema or an extension: any definition may name it
     ObjectAddress object;
     Oid type;  // of the object, or its rows; InvalidOid: none
-};
-
-struct Definition {
-    Oid table;
-    const char* settings;
-    const char* text;
-    Query* query;
 };
 
 // ---- what a statement renames ----
@@ -120,21 +112,6 @@ int64 next_table(const Subject* subject, int64 after) {
         arguments, lengthof(arguments), 0);
 }
 
-const char* select_text(Oid table, const char* statement) {
-    const CatalogArgument argument = argument_oid(REGCLASSOID, table);
-    return catalog_select_text(statement, &argument, 1);
-}
-
-// Whoever renames something need not have rights on all that the definition names.
-void parse_step(void* opaque) {
-    Definition* definition = static_cast<Definition*>(opaque);
-    const CatalogSession session = begin_catalog_session();
-    const int nest_level = apply_settings(definition->settings);
-    definition->query = parse_query(definition->text);
-    AtEOXact_GUC(true, nest_level);
-    end_catalog_session(session);
-}
-
 }  // namespace
 
 List* definitions_renamed_by(Node* statement) {
@@ -143,20 +120,8 @@ List* definitions_renamed_by(Node* statement) {
     if (!subject.everything && !OidIsValid(subject.object.objectId)) return NIL;
     if (!catalog_is_there()) return NIL;
     for (int64 table = 0; (table = next_table(&subject, table)) != 0;) {
-        Definition* definition = static_cast<Definition*>(palloc0(sizeof(Definition)));
-        definition->table = static_cast<Oid>(table);
-        definition->settings =
-            select_text(definition->table,
-                        "SELECT settings::text FROM anomaly.continuous_table WHERE relid = $1");
-        definition->text = select_text(
-            definition->table, "SELECT definition FROM anomaly.continuous_table WHERE relid = $1");
-        // One that cannot be read is no matter of this statement; its table shows it.
-        ErrorData* error = run_in_subtransaction(parse_step, definition);
-        if (error == NULL) {
-            definitions = lappend(definitions, definition);
-        } else {
-            FreeErrorData(error);
-        }
+        StoredDefinition* definition = read_stored_definition(static_cast<Oid>(table));
+        if (definition != NULL) definitions = lappend(definitions, definition);
     }
     return definitions;
 }
@@ -166,7 +131,7 @@ void store_renamed_definitions(const List* definitions) {
     CommandCounterIncrement();
     ListCell* cell;
     foreach (cell, definitions) {
-        const Definition* definition = static_cast<const Definition*>(lfirst(cell));
+        const StoredDefinition* definition = static_cast<const StoredDefinition*>(lfirst(cell));
         const int nest_level = apply_settings(definition->settings);
         const char* text = qualified_text(definition->query);
         AtEOXact_GUC(true, nest_level);

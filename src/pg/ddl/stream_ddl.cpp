@@ -1,6 +1,7 @@
 // Watches over the definitions of streams.
 #include "pg/ddl/stream_ddl.h"
 
+#include "pg/ddl/stored_definition.h"
 #include "pg/server/catalog.h"
 #include "pg/shared/wake.h"
 #include "pg/stream/options.h"
@@ -124,6 +125,20 @@ void check_column_rename(Oid stream, const RenameStmt* rename) {
 
 // ---- the statements ----
 
+// Without ONLY.
+bool reads_children(Node* node, void* stream) {
+    if (node == NULL) return false;
+    if (!IsA(node, Query)) return expression_tree_walker(node, reads_children, stream);
+    Query* query = castNode(Query, node);
+    ListCell* cell;
+    foreach (cell, query->rtable) {
+        const RangeTblEntry* entry = lfirst_node(RangeTblEntry, cell);
+        if (entry->rtekind != RTE_RELATION || entry->relid != *static_cast<Oid*>(stream)) continue;
+        if (entry->inh) return true;
+    }
+    return query_tree_walker(query, reads_children, stream, 0);
+}
+
 Oid stream_of(const RangeVar* name) {
     if (name == NULL) return InvalidOid;
     const Oid relation = RangeVarGetRelid(name, NoLock, true);
@@ -154,6 +169,31 @@ void wake_streams_of_server(Oid server) {
 }
 
 }  // namespace
+
+void check_heir_of(Oid parent) {
+    if (!OidIsValid(parent) || !is_stream(parent) || !catalog_is_there()) return;
+    CatalogArgument arguments[] = {argument_oid(REGCLASSOID, parent), argument_int8(0)};
+    for (;;) {
+        const int64 next = catalog_select_int(
+            "SELECT min(relid::oid::bigint) FROM anomaly.continuous_table "
+            "WHERE stream = $1 AND relid::oid::bigint > $2",
+            arguments, lengthof(arguments), 0);
+        if (next == 0) return;
+        const StoredDefinition* definition = read_stored_definition(static_cast<Oid>(next));
+        if (definition != NULL &&
+            reads_children(reinterpret_cast<Node*>(definition->query), &parent)) {
+            ereport(ERROR,
+                    (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                     errmsg("cannot inherit from stream \"%s\"", get_rel_name(parent)),
+                     errdetail("Continuous table \"%s\" reads the stream alone; its query would "
+                               "read the rows of the other table with it.",
+                               get_rel_name(definition->table)),
+                     errhint("A continuous table that is made with FROM ONLY %s allows it.",
+                             quote_identifier(get_rel_name(parent)))));
+        }
+        arguments[1] = argument_int8(next);
+    }
+}
 
 bool begin_stream_statement(Node* node, StreamStatement* out) {
     switch (nodeTag(node)) {

@@ -17,4 +17,8 @@ struct StreamStatement {
 bool begin_stream_statement(Node* statement, StreamStatement* out);
 void end_stream_statement(const StreamStatement* statement);
 
+// Raises an error if a table that inherits from this one would add rows to what the query of a
+// continuous table reads.
+void check_heir_of(Oid parent);
+
 }  // namespace anomaly::pg

@@ -154,6 +154,7 @@ void follow_owner(const Commit* commit, RunTable* table) {
     const Oid owner = relation_owner(table->relid);
     if (owner == table->owner) return;
     table->owner = owner;
+    table->rights = 0;
     wake_stream(MyDatabaseId, commit->run->stream);
 }
 
@@ -170,6 +171,11 @@ void commit_table(Commit* commit, RunTable* table) {
         return;
     }
     follow_owner(commit, table);
+    const char* missing = missing_right(table);
+    if (missing != NULL) {
+        freeze_table(table, missing);
+        return;
+    }
     TablePart part = {};
     part.commit = commit;
     part.table = table;

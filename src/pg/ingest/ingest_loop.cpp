@@ -107,6 +107,16 @@ bool take_batch(StreamRun* run, RunReader* reader) {
     return judge_batch(run, reader);
 }
 
+// There is nothing to commit that could fail again: it is failing no more, and a commit says so.
+bool has_recovered(const StreamRun* run, const RunReader* reader,
+                   const bridge::PollResult& result) {
+    if (!result.all_at_end) return false;
+    for (int t = 0; t < run->table_count; t++) {
+        if (run->tables[t].reader == reader && run->tables[t].failures > 0) return true;
+    }
+    return false;
+}
+
 // *busy: there was a batch. False: the extension is gone.
 bool poll_reader(StreamRun* run, RunReader* reader, bool* busy) {
     bridge::PollResult result = {};
@@ -116,7 +126,8 @@ bool poll_reader(StreamRun* run, RunReader* reader, bool* busy) {
     const bridge::IngestStats after = bridge::ingest_stats(reader->ingest);
     reader->rows_since_commit += after.message_count - before.message_count;
     reader->bytes_since_commit += after.byte_count - before.byte_count;
-    reader->wants_commit = reader->wants_commit || result.wants_commit || result.has_batch;
+    reader->wants_commit = reader->wants_commit || result.wants_commit || result.has_batch ||
+                           has_recovered(run, reader, result);
     reader->drained = result.drained;
     reader->nothing_to_read = result.all_at_end || result.broker == bridge::Broker::kUnreachable ||
                               result.broker == bridge::Broker::kTopicMissing;

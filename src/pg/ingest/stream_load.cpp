@@ -29,6 +29,19 @@ int64 interval_us(Datum interval) {
     return value->time + static_cast<int64>(value->day) * USECS_PER_DAY;
 }
 
+List* oid_list(Datum array) {
+    Datum* elements = NULL;
+    bool* nulls = NULL;
+    int count = 0;
+    deconstruct_array(DatumGetArrayTypeP(array), REGCLASSOID, sizeof(Oid), true, TYPALIGN_INT,
+                      &elements, &nulls, &count);
+    List* oids = NIL;
+    for (int i = 0; i < count; i++) {
+        if (!nulls[i]) oids = lappend_oid(oids, DatumGetObjectId(elements[i]));
+    }
+    return oids;
+}
+
 void load_table(StreamRun* run, const SPITupleTable* rows, uint64 row) {
     bool is_null = false;
     RunTable* table = &run->tables[run->table_count];
@@ -47,6 +60,8 @@ void load_table(StreamRun* run, const SPITupleTable* rows, uint64 row) {
     table->failures = DatumGetInt32(value_of(rows, row, 7, &is_null));
     table->close_requested = DatumGetBool(value_of(rows, row, 8, &is_null));
     table->has_replays = DatumGetBool(value_of(rows, row, 10, &is_null));
+    const Datum views = value_of(rows, row, 11, &is_null);
+    if (!is_null) table->views = oid_list(views);
     table->is_loaded = load_definition(run, table);
     if (table->is_loaded) {
         table->writer =
@@ -67,7 +82,7 @@ void load_tables(StreamRun* run) {
         "SELECT c.relid, c.definition, c.emit, c.allowed_lateness, c.start, c.settings, "
         "p.failures, c.close_requested, c.retention, "
         "EXISTS (SELECT FROM anomaly.dead_letter l "
-        "WHERE l.stream = c.stream AND c.relid = ANY (l.replay_for)) "
+        "WHERE l.stream = c.stream AND c.relid = ANY (l.replay_for)), c.views "
         "FROM anomaly.continuous_table c JOIN anomaly.table_progress p USING (relid) "
         "WHERE c.stream = $1 ORDER BY c.relid",
         1, const_cast<Oid*>(types), const_cast<Datum*>(values), NULL, false, 0);

@@ -20,6 +20,8 @@ struct RunTable {
     Oid owner;
     const char* text;      // its SELECT
     const char* settings;  // in force when it was created, as json
+    List* views;           // through which it reads
+    uint64 rights;         // generation of the rights at which it was found that it may read
     TableTerms terms;
     bool is_loaded;               // false: the definition raises an error; no more is known of it
     TableDefinition* definition;  // and spec, identities, writer, rules: where it is loaded
@@ -101,12 +103,16 @@ bool load_run(StreamRun* run);
 // transaction. False: the extension is gone.
 bool close_windows_as_asked(StreamRun* run);
 
-// The definition and all that is made of it. Needs a transaction. False: it raises an error, which
-// is remembered; the table is failing.
+// The definition and all that is made of it. Needs a transaction. False: it raises an error, or its
+// owner may not read what it reads, which is remembered; the table is failing.
 bool load_definition(const StreamRun* run, RunTable* table);
 // Tries that again for a table that is not loaded: if it succeeds, the run is to be loaded again.
 // Needs no transaction. False: the extension is gone.
 bool retry_load(StreamRun* run, RunTable* table);
+
+// NULL: the owner may read what the definition reads. Otherwise which right is missing. Looked up
+// only when rights may have changed since the last time.
+const char* missing_right(RunTable* table);
 
 // Opens a reader for these tables (all at equal positions), restores their state from the
 // checkpoint log and begins to read. One whose state cannot be restored is failing. Needs no

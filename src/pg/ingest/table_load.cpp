@@ -6,6 +6,7 @@
 #include "pg/ingest/progress.h"
 #include "pg/query/aggregate_plan.h"
 #include "pg/query/key_identity.h"
+#include "pg/query/read_rights.h"
 #include "pg/server/pinned_settings.h"
 #include "pg/server/subtransaction.h"
 #include "pg/shared/extension_lock.h"
@@ -72,19 +73,28 @@ void load_step(void* opaque) {
 
 }  // namespace
 
+const char* missing_right(RunTable* table) {
+    const uint64 generation = rights_generation();
+    if (table->rights == generation) return NULL;
+    const char* missing = missing_read_right(table->definition->query, table->owner, table->views);
+    if (missing == NULL) table->rights = generation;
+    return missing;
+}
+
 bool load_definition(const StreamRun* run, RunTable* table) {
     const MemoryContext caller = CurrentMemoryContext;
     Load load = {table, AllocSetContextCreate(run->context, "anomaly continuous table",
                                               ALLOCSET_DEFAULT_SIZES)};
     ErrorData* error = run_in_subtransaction(load_step, &load, Containment::kTable);
     MemoryContextSwitchTo(caller);
-    if (error == NULL) return true;
+    const char* reason = error != NULL ? error->message : missing_right(table);
+    if (reason == NULL) return true;
     table->definition = NULL;
     table->spec = NULL;
     table->identities = NULL;
     MemoryContextDelete(load.context);
-    fail_table(table, error->message);
-    FreeErrorData(error);
+    fail_table(table, reason);
+    if (error != NULL) FreeErrorData(error);
     return false;
 }
 

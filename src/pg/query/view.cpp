@@ -1,14 +1,20 @@
 // As the rewriter expands views, with its rules about whose rights count.
 #include "pg/query/view.h"
 
+#include "pg/query/read_rights.h"
+
 namespace anomaly::pg {
 
 namespace {
 
-void check_may_read(const RangeTblEntry* entry, Oid reader) {
-    const AclResult result = pg_class_aclcheck(entry->relid, reader, ACL_SELECT);
-    if (result == ACLCHECK_OK) return;
-    aclcheck_error(result, get_relkind_objtype(get_rel_relkind(entry->relid)),
+struct Expansion {
+    List* path;   // the views that the query at hand is in, the outermost first
+    List* taken;  // those of the last relation that was found
+};
+
+void check_may_read(const Query* query, const RangeTblEntry* entry, Oid reader) {
+    if (may_read(query, entry, reader)) return;
+    aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(get_rel_relkind(entry->relid)),
                    get_rel_name(entry->relid));
 }
 
@@ -50,15 +56,17 @@ Query* take_select(const Relation view) {
     return query;
 }
 
-bool expand(Query* query, Oid reader);
+bool expand(Query* query, Oid reader, Expansion* expansion);
 
-void expand_view(RangeTblEntry* entry, Oid reader) {
+void expand_view(RangeTblEntry* entry, Oid reader, Expansion* expansion) {
     Relation view = table_open(entry->relid, NoLock);  // the parser has locked it
     Query* query = take_select(view);
     if (!RelationHasSecurityInvoker(view)) reader = view->rd_rel->relowner;
     if (entry->alias == NULL) entry->alias = makeAlias(RelationGetRelationName(view), NIL);
     table_close(view, NoLock);
-    expand(query, reader);
+    expansion->path = lappend_oid(expansion->path, entry->relid);
+    expand(query, reader, expansion);
+    expansion->path = list_delete_last(expansion->path);
     entry->rtekind = RTE_SUBQUERY;
     entry->subquery = query;
     entry->relid = InvalidOid;
@@ -67,24 +75,27 @@ void expand_view(RangeTblEntry* entry, Oid reader) {
     entry->inh = false;
 }
 
-bool expand(Query* query, Oid reader) {
+bool expand(Query* query, Oid reader, Expansion* expansion) {
     check_stack_depth();
     bool any = false;
     ListCell* cell;
     foreach (cell, query->cteList) {
         Node* select = lfirst_node(CommonTableExpr, cell)->ctequery;
-        if (IsA(select, Query)) any = expand(castNode(Query, select), reader) || any;
+        if (IsA(select, Query)) any = expand(castNode(Query, select), reader, expansion) || any;
     }
     foreach (cell, query->rtable) {
         RangeTblEntry* entry = lfirst_node(RangeTblEntry, cell);
         if (!entry->inFromCl) continue;  // NEW and OLD of a view before 16
         if (entry->rtekind == RTE_SUBQUERY) {
-            any = expand(entry->subquery, reader) || any;
+            any = expand(entry->subquery, reader, expansion) || any;
         } else if (entry->rtekind == RTE_RELATION) {
-            check_may_read(entry, reader);
-            if (entry->relkind != RELKIND_VIEW) continue;
+            check_may_read(query, entry, reader);
+            if (entry->relkind != RELKIND_VIEW) {
+                expansion->taken = list_copy(expansion->path);
+                continue;
+            }
             check_columns_are_named(query, foreach_current_index(cell) + 1);
-            expand_view(entry, reader);
+            expand_view(entry, reader, expansion);
             any = true;
         }
     }
@@ -93,8 +104,11 @@ bool expand(Query* query, Oid reader) {
 
 }  // namespace
 
-bool expand_views(Query* query) {
-    return expand(query, GetUserId());
+bool expand_views(Query* query, List** through) {
+    Expansion expansion = {NIL, NIL};
+    const bool any = expand(query, GetUserId(), &expansion);
+    *through = expansion.taken;
+    return any;
 }
 
 }  // namespace anomaly::pg
