@@ -27,7 +27,7 @@ SELECT abs(i) c1, nullif(i, 0) c2, greatest(f, r, i) c3, least(z, ts::timestampt
   date_trunc('week', ts) c20, date_trunc('minute', z) c21, length(t) c22, left(t, 2) c23,
   right(t, -1) c24, substr(t, 2) c25, substring(t FROM 2 FOR 3) c26, trim(t) c27, position('a' IN t) c28,
   t || 'x' c29, replace(t, 'a', 'b') c30, lower(t COLLATE "C") c31, i::bool::text c32, t LIKE 'a%\_' c33,
-  i IS DISTINCT FROM b c34, t COLLATE "C" < 'b' c35
+  i IS DISTINCT FROM b c34, t COLLATE "C" < 'b' c35, upper(t COLLATE "POSIX") >= 'B' c36
 FROM explain_values WHERE t NOT LIKE '_b' AND i BETWEEN 1 AND 5;
 SELECT regexp_replace(line, '.*\(', '(') AS judged, count(*)
 FROM regexp_split_to_table(anomaly.explain('explained_values'), '\n') line WHERE line LIKE '%(%' GROUP BY 1 ORDER BY 1;

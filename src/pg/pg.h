@@ -271,17 +271,42 @@ inline List* parse_qualified_name(const char* name) {
 }
 
 // Does the collation compare byte by byte; are only ASCII letters letters to it? Until 17 there are
-// functions for that, declared in a header that wants ICU's; 18 keeps both with the locale there.
+// functions for that, declared in a header that wants ICU's. 18 keeps both with the locale, in that
+// header; the catalogs say the same.
+#if PG_VERSION_NUM >= 180000
+inline bool is_c_locale(Oid collation, bool of_letters) {
+    const bool is_default = collation == DEFAULT_COLLATION_OID;
+    const int cache = is_default ? DATABASEOID : COLLOID;
+    HeapTuple tuple =
+        SearchSysCache1(cache, ObjectIdGetDatum(is_default ? MyDatabaseId : collation));
+    if (!HeapTupleIsValid(tuple)) elog(ERROR, "cache lookup failed for collation %u", collation);
+    const void* row = GETSTRUCT(tuple);
+    const char provider = is_default ? static_cast<const FormData_pg_database*>(row)->datlocprovider
+                                     : static_cast<const FormData_pg_collation*>(row)->collprovider;
+    AttrNumber name = of_letters ? Anum_pg_collation_collctype : Anum_pg_collation_collcollate;
+    if (is_default) name = of_letters ? Anum_pg_database_datctype : Anum_pg_database_datcollate;
+    if (provider == COLLPROVIDER_BUILTIN) {
+        name = is_default ? Anum_pg_database_datlocale : Anum_pg_collation_colllocale;
+    }
+    bool is_c = provider == COLLPROVIDER_BUILTIN && !of_letters;
+    if (!is_c && provider != COLLPROVIDER_ICU) {
+        const char* locale = TextDatumGetCString(SysCacheGetAttrNotNull(cache, tuple, name));
+        is_c = strcmp(locale, "C") == 0 || strcmp(locale, "POSIX") == 0;
+    }
+    ReleaseSysCache(tuple);
+    return is_c;
+}
+#endif
 inline bool collates_as_c(Oid collation) {
 #if PG_VERSION_NUM >= 180000
-    return collation == C_COLLATION_OID;
+    return is_c_locale(collation, false);
 #else
     return lc_collate_is_c(collation);
 #endif
 }
 inline bool has_c_letters(Oid collation) {
 #if PG_VERSION_NUM >= 180000
-    return collation == C_COLLATION_OID;
+    return is_c_locale(collation, true);
 #else
     return lc_ctype_is_c(collation);
 #endif

@@ -155,6 +155,10 @@ SQL
 
 check_database('postgres');
 check_database('latin');
+like($node->safe_psql('latin', 'CREATE TABLE low WITH (anomaly.continuous) AS SELECT o'
+          . " FROM native_in WHERE words < 'm' AND lower(short) <> 'x'; SELECT"
+          . " anomaly.explain('low')"),
+    qr/^where: .* \(native\)$/m, 'in a database of the C locale order and letters are native');
 
 # What a reason says: the column, the value, and what it should have been.
 my %reason = (
