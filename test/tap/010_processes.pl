@@ -120,6 +120,11 @@ ok($node->poll_query_until('copy', 'SELECT anomaly.database_is_paused()', 't'),
 is($node->safe_psql('postgres', count_of('stream worker', 'copy')), '0', 'and runs no stream');
 $node->safe_psql('copy', 'SELECT anomaly.resume()');
 runs($node, 'stream worker', 'copy', 'until it is told to');
+# From within, as anybody does who is alone in it.
+($rc, $out, $err) = $node->psql('one', 'CREATE DATABASE twin TEMPLATE one STRATEGY wal_log');
+is($rc, 0, 'CREATE DATABASE TEMPLATE of the own database') or diag($err);
+runs($node, 'stream worker', 'one', 'its stream worker comes back');
+$node->safe_psql('postgres', 'DROP DATABASE IF EXISTS twin');
 timed_ok($node, 'ALTER DATABASE copy RENAME TO copied', 'ALTER DATABASE RENAME');
 runs($node, 'stream worker', 'copied', 'it goes on under the new name');
 timed_ok($node, 'DROP DATABASE copied', 'DROP DATABASE with running workers');

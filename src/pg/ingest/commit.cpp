@@ -18,6 +18,7 @@
 #include "pg/shared/extension_lock.h"
 #include "pg/shared/shmem.h"
 #include "pg/shared/start_mark.h"
+#include "pg/table/index_suspects.h"
 #include "pg/table/table_writer.h"
 
 namespace anomaly::pg {
@@ -43,7 +44,8 @@ struct TablePart {
     RunTable* table;
     const TableChanges* changes;
     int64 rows_written;
-    bool follows;  // findings of rules on update hold, that may end now
+    bool is_writing;  // an error now is one of its rows', triggers or indexes
+    bool follows;     // findings of rules on update hold, that may end now
     TouchedRows touched;
     List* findings;  // of Finding*
     List* events;
@@ -52,8 +54,10 @@ struct TablePart {
 // Rules are not under the limit of this: they have one of their own.
 void write_rows(TablePart* part) {
     const int nest_level = limit_lock_waits(part->table, part->commit->patience);
+    part->is_writing = true;
     if (part->changes->row_count > 0) part->rows_written = write_changes(part->table->writer);
     part->rows_written += expire_rows(part->table->writer, part->changes);
+    part->is_writing = false;
     AtEOXact_GUC(false, nest_level);
 }
 
@@ -158,9 +162,16 @@ void follow_owner(const Commit* commit, RunTable* table) {
     wake_stream(MyDatabaseId, commit->run->stream);
 }
 
-// Whoever gave the table away, or moved it, need not know as whom it is written.
-const char* failure_text(const RunTable* table, const ErrorData* error) {
-    if (error->sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE) return error->message;
+// Whoever gave the table away, or moved it, need not know as whom it is written; nor whoever reads
+// "division by zero" that an index divides.
+const char* failure_text(const TablePart& part, const ErrorData* error) {
+    const RunTable* table = part.table;
+    if (error->sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE) {
+        const char* indexes = part.is_writing ? computing_indexes(table->relid) : NULL;
+        if (indexes == NULL) return error->message;
+        return psprintf("%s: look also at what is computed for each row by its indexes: %s",
+                        error->message, indexes);
+    }
     return psprintf("%s: grant that to role \"%s\", the table's owner, as whom it is written",
                     error->message, GetUserNameFromId(table->owner, true));
 }
@@ -192,7 +203,7 @@ void commit_table(Commit* commit, RunTable* table) {
         return;
     }
     if (!leave_for_lock(table, error, &commit->patience)) {
-        freeze_table(table, failure_text(table, error));
+        freeze_table(table, failure_text(part, error));
     }
     FreeErrorData(error);
 }

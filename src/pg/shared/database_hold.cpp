@@ -90,8 +90,9 @@ Oid database_to_free(Node* statement) {
 void make_room_for_database_command(Node* statement) {
     wake_launcher_at_commit();
     const Oid database = database_to_free(statement);
-    // A command on the database one is connected to fails by itself.
-    if (!OidIsValid(database) || database == MyDatabaseId) return;
+    // But for copying it, a command on the database one is connected to fails by itself.
+    if (!OidIsValid(database)) return;
+    if (database == MyDatabaseId && !IsA(statement, CreatedbStmt)) return;
     if (!registered) RegisterXactCallback(at_transaction_end, NULL);
     registered = true;
     holds_any = true;
