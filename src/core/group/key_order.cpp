@@ -8,6 +8,9 @@ namespace {
 
 constexpr uint64_t kSign = uint64_t{1} << 63;
 
+// Of a text. All of it is looked at again for every few bytes that more of them have in common.
+constexpr size_t kTextBytes = 512;
+
 // Numbers without a sign that are in order as their values are.
 uint64_t ordered_int(uint64_t cell) {
     return cell ^ kSign;
@@ -122,7 +125,7 @@ void KeyOrder::put_key(Type type, std::string_view value) {
     bytes_.byte(null ? 1 : 0);
     if (null) return;
     if (stride(type) == 2) {
-        bytes_.raw(value);
+        bytes_.raw(value.substr(0, kTextBytes));
         bytes_.byte(0);
         return;
     }

@@ -3,7 +3,8 @@
 // over an index that no cache may hold. One thread.
 //
 // Keys are compared as bytes that sort as their values do: of each column whether it is NULL, then
-// a number's eight bytes, or the bytes of a text and a zero. Collations are too slow to compare by.
+// a number's eight bytes, or the first bytes of a text and a zero. Collations are too slow to
+// compare by.
 #pragma once
 
 #include <cstddef>
