@@ -177,8 +177,9 @@ Owned<rd_kafka_t> make_consumer(const Properties& properties, LogRing& log, Gait
 }
 
 int refresh_ms(const rd_kafka_conf_t* conf) {
-    return static_cast<int>(
-        std::clamp<int64_t>(number_in_force(conf, kRefreshProperty), 100, INT32_MAX));
+    const int64_t interval_ms = number_in_force(conf, kRefreshProperty);
+    if (interval_ms < 0) return INT32_MAX;  // the client never looks
+    return static_cast<int>(std::clamp<int64_t>(interval_ms, 100, INT32_MAX));
 }
 
 int64_t number_in_force(const rd_kafka_conf_t* conf, const char* property) {

@@ -289,6 +289,15 @@ TEST(Reader, SaysThatTheBrokerIsGoneAndGoesOnWhenItIsBack) {
     EXPECT_FALSE(drive.has(EventKind::kLostRange));
 }
 
+TEST(Reader, LooksForPartitionsAsOftenAsItsClient) {
+    for (const auto& [value, expected_ms] :
+         {std::pair{"-1", INT32_MAX}, {"10", 100}, {"5000", 5000}}) {
+        const Owned<rd_kafka_conf_t> conf(rd_kafka_conf_new());
+        set_property(conf.get(), "topic.metadata.refresh.interval.ms", value);
+        EXPECT_EQ(refresh_ms(conf.get()), expected_ms) << value;
+    }
+}
+
 // The mock cluster lets a fetch wait for its whole time although something has come.
 Properties with_short_wait(Properties properties) {
     properties.emplace_back("fetch.wait.max.ms", "50");
