@@ -237,8 +237,10 @@ CREATE TABLE IF NOT EXISTS running WITH (anomaly.continuous) AS
 CREATE TABLE sliding WITH (anomaly.continuous) AS
   SELECT host, window_start, window_end, count(*) AS n
   FROM ddl_in, hop(at, interval '10 s', interval '30 s', interval '5 s') GROUP BY 1, 2, 3;
+SET timezone = 'Europe/Berlin';
 CREATE TABLE weekly WITH (anomaly.continuous, anomaly.retention = '30 days') AS
   SELECT window_start, count(*) AS n FROM ddl_in, tumble(at, interval '1 week', interval '-1 day') GROUP BY 1;
+RESET timezone;
 SELECT anomaly.explain('sliding');
 SELECT anomaly.explain('weekly');
 DROP TABLE sliding, weekly;

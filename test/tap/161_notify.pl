@@ -140,7 +140,8 @@ start_load();
 more_events("events go on ($_)") for 1 .. 3;
 $listener->ask('SELECT 1;');
 is(scalar @{ $listener->{payloads} }, $before, 'though no hint comes through');
-is(sql('SELECT state FROM anomaly.stream_status'), 'running', 'the stream runs');
+# It tries to send the hint now and then, and waits for the lock a little.
+wait_until($node, 'SELECT state FROM anomaly.stream_status', 'running', 'the stream runs');
 $broker->stop_generate;
 sql(q{SELECT anomaly.wait_for_stream('cpu_in')});
 sql(q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'});
@@ -167,7 +168,7 @@ SKIP:
     $before = @{ $listener->{payloads} };
     start_load();
     more_events('events go on with a full queue');
-    is(sql('SELECT state FROM anomaly.stream_status'), 'running', 'the stream runs');
+    wait_until($node, 'SELECT state FROM anomaly.stream_status', 'running', 'the stream runs');
     $broker->stop_generate;
     sql(q{SELECT anomaly.wait_for_stream('cpu_in')});
     $deaf->close;
