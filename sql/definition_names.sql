@@ -68,6 +68,20 @@ ALTER TYPE mood RENAME VALUE 'sad' TO 'low';
 DROP TABLE by_cast;
 ALTER TYPE mood RENAME VALUE 'sad' TO 'low';
 SELECT * FROM names_text WHERE relid IN ('by_count'::regclass, 'by_filter'::regclass);
+-- the attributes of a row type: groups and states are stored with them, fields are found by their names
+CREATE TABLE by_rows WITH (anomaly.continuous) AS SELECT f, count(*) AS n FROM feelings_in GROUP BY 1;
+ALTER TYPE feeling ADD ATTRIBUTE more int;
+ALTER TYPE feeling DROP ATTRIBUTE at;
+DROP TABLE by_rows;
+CREATE TABLE by_rows WITH (anomaly.continuous) AS
+  SELECT window_end, array_agg(ROW(n, host)::row_type) AS r FROM names_in, tumble(at, '1 hour') GROUP BY 1;
+ALTER TABLE row_type ADD COLUMN c int;
+DROP TABLE by_rows;
+ALTER TABLE row_type ADD COLUMN c int;
+ALTER TABLE row_type DROP COLUMN c;
+ALTER TYPE feeling RENAME ATTRIBUTE moods TO many;
+ALTER TYPE feeling ADD ATTRIBUTE more int;
+ALTER TYPE feeling DROP ATTRIBUTE more;
 DROP FOREIGN TABLE feelings_in CASCADE;
 DROP TABLE by_count, by_filter;
 DROP TYPE feeling;

@@ -130,6 +130,11 @@ my $function = 'CREATE OR REPLACE FUNCTION lowest(int) RETURNS int LANGUAGE plpg
 breaks('folds',
     "$function \$\$ BEGIN RAISE 'none for %, says %', \$1, current_user; END \$\$",
     qr/^none for 2, says maker$/, "$function 'BEGIN RETURN \$1; END'");
+# Mended under another name.
+breaks('folds', "$function 'BEGIN RAISE \$\$none again\$\$; END'", qr/^none again$/,
+    'ALTER FUNCTION lowest(int) RENAME TO least_of; '
+      . ($function =~ s/lowest/least_of/r) . " 'BEGIN RETURN \$1; END'");
+$definition{folds} =~ s/lowest/least_of/;
 breaks('calls', 'REVOKE EXECUTE ON FUNCTION twice(int) FROM maker',
     qr/^permission denied for function twice$/, 'GRANT EXECUTE ON FUNCTION twice(int) TO maker');
 

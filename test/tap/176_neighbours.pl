@@ -1,7 +1,7 @@
 # Goal: what a user puts beside a continuous table and cannot take a row, such as an index on an
 # expression that raises, stops that table alone: it says what is to be looked at, and goes on by
 # itself when that is gone. A label of an enum that is renamed while messages come is one to the
-# filters and conditions that use it.
+# filters and conditions that use it, and so is a new attribute of a row type.
 # Method: indexes that cannot take some rows are made and dropped under load; each table equals its
 # own SELECT in the end.
 use strict;
@@ -16,7 +16,8 @@ my $broker = Broker->mock(topic => 'readings');
 create_server($node, $broker->bootstrap);
 $node->safe_psql('postgres', <<'SQL');
 CREATE TYPE mood AS ENUM ('sad', 'fine');
-CREATE FOREIGN TABLE readings (n int, m mood, long text) SERVER message_queue
+CREATE TYPE pair AS (a int, b text);
+CREATE FOREIGN TABLE readings (n int, m mood, long text, p pair) SERVER message_queue
   OPTIONS (topic 'readings');
 CREATE FUNCTION inverse(bigint) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS
   'BEGIN RETURN 1000 / $1; END';
@@ -25,6 +26,7 @@ my %definition = (
     steady => 'SELECT count(*) AS n FROM %s',
     counted => 'SELECT n %% 10 AS rest, count(*) AS n FROM %s GROUP BY 1',
     kept => 'SELECT n, long FROM %s',
+    pairs => 'SELECT n, p FROM %s',
     moods => q{SELECT n, m FROM %s WHERE m = 'sad'},
     mood_count => q{SELECT n %% 3 AS k, count(m) FILTER (WHERE m = 'sad') AS c FROM %s GROUP BY 1});
 my @all = sort keys %definition;
@@ -47,8 +49,8 @@ sub send_readings
 {
     my ($mood) = @_;
     my $long = join('', map { chr(65 + int(rand(26))) . int(rand(10)) } 1 .. 4000);
-    $broker->produce(map { qq{0\t\\N\t{"n": $_, "m": "$mood", "long": "$long"}} }
-          $sent + 1 .. $sent + 30);
+    my $line = qq{0\t\\N\t{"n": #, "m": "$mood", "long": "$long", "p": {"a": #, "c": #}}};
+    $broker->produce(map { my $n = $_; $line =~ s/#/$n/gr } $sent + 1 .. $sent + 30);
     $sent += 30;
     return;
 }
@@ -81,14 +83,18 @@ stops('counted',
 send_readings('sad');
 wait_for_messages($node, $_, $sent) for @all;
 
-# ---- a label ----
+# ---- a label, and an attribute ----
 sql(q{ALTER TYPE mood RENAME VALUE 'sad' TO 'low'});
+my $before = $sent;
+sql('ALTER TYPE pair ADD ATTRIBUTE c int');
 send_readings('low');
 wait_for_messages($node, $_, $sent) for @all;
+same_rows($node, 'SELECT n, (p).a, (p).c FROM pairs',
+    "SELECT n, n, CASE WHEN n > $before THEN n END FROM generate_series(1, $sent) n", 'pairs');
 sql("CREATE TABLE plain AS SELECT n, 'low'::mood AS m FROM generate_series(1, $sent) n");
 $definition{$_} =~ s/sad/low/ for @all;
 same_rows($node, "SELECT * FROM $_", sprintf($definition{$_}, 'plain'), $_)
-  for grep { $_ ne 'kept' } @all;
+  for grep { !/kept|pairs/ } @all;
 is(sql('SELECT count(*), count(DISTINCT n) FROM kept'), "$sent|$sent", 'kept');
 is(sql('SELECT count(*) FROM anomaly.dead_letter'), '0', 'no message was blamed');
 unlike(slurp_file($node->logfile), qr/terminated by signal|TRAP/, 'nothing has crashed');

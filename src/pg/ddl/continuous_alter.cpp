@@ -2,7 +2,6 @@
 
 #include "pg/ddl/continuous_create.h"
 #include "pg/ddl/continuous_ddl.h"
-#include "pg/ddl/enum_label.h"
 #include "pg/ddl/stream_ddl.h"
 #include "pg/server/catalog.h"
 
@@ -256,9 +255,6 @@ void check_continuous_alter(Node* statement) {
             break;
         case T_RenameStmt:
             check_rename(castNode(RenameStmt, statement));
-            break;
-        case T_AlterEnumStmt:
-            check_label_rename(castNode(AlterEnumStmt, statement));
             break;
         default:
             break;

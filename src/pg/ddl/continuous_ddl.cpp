@@ -4,6 +4,7 @@
 #include "pg/ddl/continuous_alter.h"
 #include "pg/ddl/continuous_create.h"
 #include "pg/ddl/continuous_options.h"
+#include "pg/ddl/type_alter.h"
 #include "pg/server/catalog.h"
 #include "pg/shared/wake.h"
 
@@ -150,6 +151,7 @@ bool handle_continuous_statement(PlannedStmt* statement, const char* query_strin
             return false;
         default:
             check_continuous_alter(node);
+            check_type_alter(node);
             return false;
     }
 }

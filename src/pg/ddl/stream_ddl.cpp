@@ -38,6 +38,16 @@ const char* tables_that_use(Oid stream, const char* column) {
         arguments, lengthof(arguments));
 }
 
+// Of those that read the stream, the next after arguments[1], which goes on to it. 0: none.
+int64 next_table_of(CatalogArgument (&arguments)[2]) {
+    const int64 next = catalog_select_int(
+        "SELECT min(relid::oid::bigint) FROM anomaly.continuous_table "
+        "WHERE stream = $1 AND relid::oid::bigint > $2",
+        arguments, lengthof(arguments), 0);
+    arguments[1] = argument_int8(next);
+    return next;
+}
+
 [[noreturn]] void refuse(Oid stream, const char* what, const char* tables, const char* why,
                          const char* hint) {
     ereport(ERROR, (errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
@@ -81,6 +91,62 @@ void check_column(Oid stream, const char* column, const char* what) {
            "Add another column, and make continuous tables that use it.");
 }
 
+// Is the expression of the query that column of the relation, handed up as it is?
+bool is_column(const Query* query, const Node* expr, Oid relation, AttrNumber column) {
+    if (!IsA(expr, Var) || castNode(Var, expr)->varlevelsup != 0) return false;
+    const Var* var = castNode(Var, expr);
+    const RangeTblEntry* entry = rt_fetch(var->varno, query->rtable);
+    if (entry->rtekind == RTE_RELATION) return entry->relid == relation && var->varattno == column;
+    const Query* below = entry->rtekind == RTE_SUBQUERY ? entry->subquery : NULL;
+    if (entry->rtekind == RTE_CTE) {
+        ListCell* cell;
+        foreach (cell, query->cteList) {
+            const CommonTableExpr* with = lfirst_node(CommonTableExpr, cell);
+            if (strcmp(with->ctename, entry->ctename) == 0) below = castNode(Query, with->ctequery);
+        }
+    }
+    if (below == NULL || var->varattno <= 0) return false;
+    const TargetEntry* target = get_tle_by_resno(below->targetList, var->varattno);
+    return is_column(below, reinterpret_cast<const Node*>(target->expr), relation, column);
+}
+
+bool has_key_column(Query* query, Oid stream, AttrNumber column) {
+    flatten_group_entries(query);
+    ListCell* cell;
+    foreach (cell, query->groupClause) {
+        const TargetEntry* target =
+            get_sortgroupclause_tle(lfirst_node(SortGroupClause, cell), query->targetList);
+        if (is_column(query, reinterpret_cast<const Node*>(target->expr), stream, column)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// The key of a table whose group columns cannot be NULL takes none.
+void check_drop_not_null(Oid stream, const char* name) {
+    const AttrNumber column = get_attnum(stream, name);
+    if (column <= 0 || !catalog_is_there()) return;
+    CatalogArgument arguments[] = {argument_oid(REGCLASSOID, stream), argument_int8(0)};
+    for (;;) {
+        const int64 next = next_table_of(arguments);
+        if (next == 0) return;
+        const Oid table = static_cast<Oid>(next);
+        const StoredDefinition* definition = read_stored_definition(table);
+        if (definition == NULL || !has_key_column(definition->query, stream, column)) continue;
+        const CatalogArgument argument = argument_oid(REGCLASSOID, table);
+        if (catalog_select_int("SELECT count(*) FROM pg_catalog.pg_index "
+                               "WHERE indrelid = $1 AND indisprimary",
+                               &argument, 1, 0) == 0) {
+            continue;
+        }
+        refuse(stream, psprintf("drop NOT NULL of column \"%s\"", name),
+               quote_identifier(get_rel_name(table)),
+               "It is part of their primary key: a message without it would stop them.",
+               "Make another foreign table, and continuous tables over it.");
+    }
+}
+
 void check_alter(Oid stream, const AlterTableStmt* alter) {
     ListCell* cell;
     foreach (cell, alter->cmds) {
@@ -94,6 +160,9 @@ void check_alter(Oid stream, const AlterTableStmt* alter) {
                 break;
             case AT_DropExpression:
                 check_column(stream, command->name, "drop the expression of column");
+                break;
+            case AT_DropNotNull:
+                check_drop_not_null(stream, command->name);
                 break;
             case AT_DropColumn:
                 if (command->behavior == DROP_CASCADE) break;
@@ -174,10 +243,7 @@ void check_heir_of(Oid parent) {
     if (!OidIsValid(parent) || !is_stream(parent) || !catalog_is_there()) return;
     CatalogArgument arguments[] = {argument_oid(REGCLASSOID, parent), argument_int8(0)};
     for (;;) {
-        const int64 next = catalog_select_int(
-            "SELECT min(relid::oid::bigint) FROM anomaly.continuous_table "
-            "WHERE stream = $1 AND relid::oid::bigint > $2",
-            arguments, lengthof(arguments), 0);
+        const int64 next = next_table_of(arguments);
         if (next == 0) return;
         const StoredDefinition* definition = read_stored_definition(static_cast<Oid>(next));
         if (definition != NULL &&
@@ -191,7 +257,6 @@ void check_heir_of(Oid parent) {
                      errhint("A continuous table that is made with FROM ONLY %s allows it.",
                              quote_identifier(get_rel_name(parent)))));
         }
-        arguments[1] = argument_int8(next);
     }
 }
 

@@ -7,6 +7,7 @@
 #include "pg/query/aggregate_plan.h"
 #include "pg/query/key_identity.h"
 #include "pg/query/read_rights.h"
+#include "pg/server/catalog.h"
 #include "pg/server/pinned_settings.h"
 #include "pg/server/subtransaction.h"
 #include "pg/shared/extension_lock.h"
@@ -56,6 +57,7 @@ void load_step(void* opaque) {
     MemoryContextSwitchTo(load->context);
     PushActiveSnapshot(GetTransactionSnapshot());
     const int nest_level = apply_settings(table->settings);
+    AcceptInvalidationMessages();  // the text may have names that are newer than this transaction
     Query* query = parse_query(table->text);
     Oid user;
     int context;
@@ -98,10 +100,24 @@ bool load_definition(const StreamRun* run, RunTable* table) {
     return false;
 }
 
+namespace {
+
+// What it names may have been renamed since.
+void read_text_again(const StreamRun* run, RunTable* table) {
+    const CatalogArgument relid = argument_oid(REGCLASSOID, table->relid);
+    const char* text = catalog_select_text(
+        "SELECT definition FROM anomaly.continuous_table WHERE relid = $1", &relid, 1);
+    if (text == NULL || strcmp(text, table->text) == 0) return;
+    table->text = MemoryContextStrdup(run->context, text);
+}
+
+}  // namespace
+
 bool retry_load(StreamRun* run, RunTable* table) {
     const MemoryContext caller = CurrentMemoryContext;
     if (!begin_extension_transaction()) return false;
     RunTable attempt = *table;
+    read_text_again(run, &attempt);
     if (load_definition(run, &attempt)) {
         SPI_connect();
         clear_failure(table->relid);
@@ -109,6 +125,7 @@ bool retry_load(StreamRun* run, RunTable* table) {
         wake_stream(MyDatabaseId, run->stream);
         attempt.retry_at_us = PG_INT64_MAX;
     }
+    table->text = attempt.text;
     table->failures = attempt.failures;
     table->retry_at_us = attempt.retry_at_us;
     end_extension_transaction();
