@@ -62,7 +62,7 @@ class Watch {
 
     const Properties properties_;
     const EventFd& fd_;
-    LogRing log_;
+    LogRing log_;  // read by nobody: who is woken has the same trouble, and says so
     const Owned<rd_kafka_t> client_;
     const Owned<rd_kafka_queue_t> queue_;  // what is no partition's own
     std::list<Topic> topics_;
