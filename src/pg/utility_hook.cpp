@@ -1,6 +1,7 @@
 // Sends utility statements that concern us to whoever knows about them.
 #include "pg/utility_hook.h"
 
+#include "pg/ddl/aggregate_alter.h"
 #include "pg/ddl/continuous_ddl.h"
 #include "pg/ddl/definition_names.h"
 #include "pg/ddl/grant_ddl.h"
@@ -91,10 +92,12 @@ void run(const Call& call) {
     const bool renames = begin_rule_rename(statement, &rename);
     const bool alters_stream = begin_stream_statement(statement, &stream);
     const List* definitions = definitions_renamed_by(statement);
+    const char* aggregates = aggregates_replaced_by(statement);
     pass_on(call);
     store_renamed_definitions(definitions);
     if (renames) end_rule_rename(rename);
     if (alters_stream) end_stream_statement(&stream);
+    check_replaced_aggregates(statement, aggregates);
     wake_readers_after_grant(statement);
 }
 

@@ -126,10 +126,19 @@ void rehearse_generated(const StreamDefinition* stream) {
     SetUserIdAndSecContext(user, context);
 }
 
+// Behind whoever is changing the server, a mapping or a right just now: they have us woken before
+// others hear that their caches are out of date.
+void wait_for_changes(Oid stream) {
+    const Oid server = GetForeignServerIdByRelId(stream);
+    LockDatabaseObject(ForeignServerRelationId, server, 0, AccessShareLock);
+    UnlockDatabaseObject(ForeignServerRelationId, server, 0, AccessShareLock);
+}
+
 }  // namespace
 
 bool load_run(StreamRun* run) {
     if (get_rel_relkind(run->stream) != RELKIND_FOREIGN_TABLE) return false;
+    wait_for_changes(run->stream);
     take_replay_requests(run->stream);
     load_tables(run);
     recall_lock_waits(run);
@@ -141,9 +150,6 @@ bool load_run(StreamRun* run) {
     for (int t = 0; t < run->table_count; t++) {
         if (run->tables[t].is_loaded) mark_used_columns(run->tables[t].definition, used);
     }
-    // Behind whoever is changing the server or a mapping just now.
-    LockDatabaseObject(ForeignServerRelationId, GetForeignServerIdByRelId(run->stream), 0,
-                       AccessShareLock);
     run->definition = load_stream(run->stream, used);
     rehearse_generated(run->definition);
     MemoryContextSwitchTo(caller);
