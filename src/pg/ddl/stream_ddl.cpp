@@ -91,12 +91,12 @@ void check_column(Oid stream, const char* column, const char* what) {
            "Add another column, and make continuous tables that use it.");
 }
 
-// Is the expression of the query that column of the relation, handed up as it is?
-bool is_column(const Query* query, const Node* expr, Oid relation, AttrNumber column) {
-    if (!IsA(expr, Var) || castNode(Var, expr)->varlevelsup != 0) return false;
+// The column of the relation that the expression hands up as it is, 0: none.
+AttrNumber column_of(const Query* query, const Node* expr, Oid relation) {
+    if (!IsA(expr, Var) || castNode(Var, expr)->varlevelsup != 0) return 0;
     const Var* var = castNode(Var, expr);
     const RangeTblEntry* entry = rt_fetch(var->varno, query->rtable);
-    if (entry->rtekind == RTE_RELATION) return entry->relid == relation && var->varattno == column;
+    if (entry->rtekind == RTE_RELATION) return entry->relid == relation ? var->varattno : 0;
     const Query* below = entry->rtekind == RTE_SUBQUERY ? entry->subquery : NULL;
     if (entry->rtekind == RTE_CTE) {
         ListCell* cell;
@@ -105,45 +105,49 @@ bool is_column(const Query* query, const Node* expr, Oid relation, AttrNumber co
             if (strcmp(with->ctename, entry->ctename) == 0) below = castNode(Query, with->ctequery);
         }
     }
-    if (below == NULL || var->varattno <= 0) return false;
+    if (below == NULL || var->varattno <= 0) return 0;
     const TargetEntry* target = get_tle_by_resno(below->targetList, var->varattno);
-    return is_column(below, reinterpret_cast<const Node*>(target->expr), relation, column);
+    return column_of(below, reinterpret_cast<const Node*>(target->expr), relation);
 }
 
-bool has_key_column(Query* query, Oid stream, AttrNumber column) {
+bool is_not_null(Oid relation, AttrNumber column) {
+    const HeapTuple tuple =
+        SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(column));
+    if (!HeapTupleIsValid(tuple)) return true;
+    const bool result = reinterpret_cast<Form_pg_attribute>(GETSTRUCT(tuple))->attnotnull;
+    ReleaseSysCache(tuple);
+    return result;
+}
+
+void check_key(Oid stream, const StoredDefinition* definition) {
+    Query* query = definition->query;
     flatten_group_entries(query);
     ListCell* cell;
     foreach (cell, query->groupClause) {
         const TargetEntry* target =
             get_sortgroupclause_tle(lfirst_node(SortGroupClause, cell), query->targetList);
-        if (is_column(query, reinterpret_cast<const Node*>(target->expr), stream, column)) {
-            return true;
-        }
+        const AttrNumber column =
+            column_of(query, reinterpret_cast<const Node*>(target->expr), stream);
+        if (column <= 0 || is_not_null(stream, column)) continue;
+        if (!is_not_null(definition->table, target->resno)) continue;
+        refuse(stream,
+               psprintf("drop NOT NULL of column \"%s\"", get_attname(stream, column, false)),
+               quote_identifier(get_rel_name(definition->table)),
+               "It is a column of their key that takes no NULL: a message without it would stop "
+               "them.",
+               "Make another foreign table, and continuous tables over it.");
     }
-    return false;
 }
 
-// The key of a table whose group columns cannot be NULL takes none.
-void check_drop_not_null(Oid stream, const char* name) {
-    const AttrNumber column = get_attnum(stream, name);
-    if (column <= 0 || !catalog_is_there()) return;
+// After the statement, since there is more than one way to say DROP NOT NULL.
+void check_keys(Oid stream) {
+    if (!catalog_is_there()) return;
     CatalogArgument arguments[] = {argument_oid(REGCLASSOID, stream), argument_int8(0)};
     for (;;) {
         const int64 next = next_table_of(arguments);
         if (next == 0) return;
-        const Oid table = static_cast<Oid>(next);
-        const StoredDefinition* definition = read_stored_definition(table);
-        if (definition == NULL || !has_key_column(definition->query, stream, column)) continue;
-        const CatalogArgument argument = argument_oid(REGCLASSOID, table);
-        if (catalog_select_int("SELECT count(*) FROM pg_catalog.pg_index "
-                               "WHERE indrelid = $1 AND indisprimary",
-                               &argument, 1, 0) == 0) {
-            continue;
-        }
-        refuse(stream, psprintf("drop NOT NULL of column \"%s\"", name),
-               quote_identifier(get_rel_name(table)),
-               "It is part of their primary key: a message without it would stop them.",
-               "Make another foreign table, and continuous tables over it.");
+        const StoredDefinition* definition = read_stored_definition(static_cast<Oid>(next));
+        if (definition != NULL) check_key(stream, definition);
     }
 }
 
@@ -160,9 +164,6 @@ void check_alter(Oid stream, const AlterTableStmt* alter) {
                 break;
             case AT_DropExpression:
                 check_column(stream, command->name, "drop the expression of column");
-                break;
-            case AT_DropNotNull:
-                check_drop_not_null(stream, command->name);
                 break;
             case AT_DropColumn:
                 if (command->behavior == DROP_CASCADE) break;
@@ -304,7 +305,10 @@ void end_stream_statement(const StreamStatement* statement) {
     if (OidIsValid(stream) && is_stream(stream)) {
         // Whatever the parts of the definition say to one another is checked here.
         load_stream(stream, NULL);
-        if (statement->made == NULL) wake_stream_at_commit(stream);
+        if (statement->made == NULL) {
+            check_keys(stream);
+            wake_stream_at_commit(stream);
+        }
     }
     if (!OidIsValid(statement->server)) return;
     // Workers are woken by the commit before others hear that their caches are out of date: this
