@@ -50,17 +50,16 @@ void load_table(StreamRun* run, const SPITupleTable* rows, uint64 row) {
     if (!OidIsValid(table->owner)) return;  // dropped a moment ago
     forget_states_without_rule(table->relid);
     const MemoryContext spi_context = MemoryContextSwitchTo(run->context);
-    table->emit_on_close = strcmp(text_or_null(rows, row, 3), "close") == 0;
-    table->start = text_or_null(rows, row, 5);
-    table->settings = text_or_null(rows, row, 6);
-    table->text = text_or_null(rows, row, 2);
-    table->terms = {table->emit_on_close, interval_us(value_of(rows, row, 4, &is_null)), kForEver};
-    const Datum retention = value_of(rows, row, 9, &is_null);
+    table->emit_on_close = strcmp(text_or_null(rows, row, 2), "close") == 0;
+    table->start = text_or_null(rows, row, 4);
+    table->settings = text_or_null(rows, row, 5);
+    table->terms = {table->emit_on_close, interval_us(value_of(rows, row, 3, &is_null)), kForEver};
+    const Datum retention = value_of(rows, row, 8, &is_null);
     if (!is_null) table->terms.retention_us = interval_us(retention);
-    table->failures = DatumGetInt32(value_of(rows, row, 7, &is_null));
-    table->close_requested = DatumGetBool(value_of(rows, row, 8, &is_null));
-    table->has_replays = DatumGetBool(value_of(rows, row, 10, &is_null));
-    const Datum views = value_of(rows, row, 11, &is_null);
+    table->failures = DatumGetInt32(value_of(rows, row, 6, &is_null));
+    table->close_requested = DatumGetBool(value_of(rows, row, 7, &is_null));
+    table->has_replays = DatumGetBool(value_of(rows, row, 9, &is_null));
+    const Datum views = value_of(rows, row, 10, &is_null);
     if (!is_null) table->views = oid_list(views);
     table->is_loaded = load_definition(run, table);
     if (table->is_loaded) {
@@ -79,7 +78,7 @@ void load_tables(StreamRun* run) {
     const Datum values[] = {ObjectIdGetDatum(run->stream)};
     SPI_connect();
     const int result = SPI_execute_with_args(
-        "SELECT c.relid, c.definition, c.emit, c.allowed_lateness, c.start, c.settings, "
+        "SELECT c.relid, c.emit, c.allowed_lateness, c.start, c.settings, "
         "p.failures, c.close_requested, c.retention, "
         "EXISTS (SELECT FROM anomaly.dead_letter l "
         "WHERE l.stream = c.stream AND c.relid = ANY (l.replay_for)), c.views "

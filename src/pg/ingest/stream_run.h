@@ -18,7 +18,6 @@ struct RuleSet;
 struct RunTable {
     Oid relid;
     Oid owner;
-    const char* text;      // its SELECT
     const char* settings;  // in force when it was created, as json
     List* views;           // through which it reads
     uint64 rights;         // generation of the rights at which it was found that it may read

@@ -19,8 +19,39 @@ namespace {
 
 struct Load {
     RunTable* table;
+    const char* text;
     MemoryContext context;
 };
+
+// A definition as it stood once, and the transaction that wrote it so.
+struct Text {
+    const char* text;  // NULL: it is gone
+    int64 writer;
+};
+
+// As it stands. Whoever renames what it names has written it anew in the same transaction, which is
+// seen a moment before others hear that their caches are out of date: not before it has let its
+// locks go.
+Text text_of(Oid relid) {
+    CatalogArgument arguments[] = {argument_oid(REGCLASSOID, relid), argument_int8(0)};
+    Text result = {};
+    while (result.text == NULL) {
+        result.writer = catalog_select_int(
+            "SELECT xmin::text::bigint FROM anomaly.continuous_table WHERE relid = $1", arguments,
+            1, 0);
+        if (result.writer == 0) break;
+        const TransactionId xid = static_cast<TransactionId>(result.writer);
+        if (!TransactionIdIsCurrentTransactionId(xid)) {
+            XactLockTableWait(xid, NULL, NULL, XLTW_None);
+        }
+        arguments[1] = argument_int8(result.writer);
+        result.text = catalog_select_text(
+            "SELECT definition FROM anomaly.continuous_table "
+            "WHERE relid = $1 AND xmin::text::bigint = $2",
+            arguments, 2);
+    }
+    return result;
+}
 
 void prepare_expression(Expr* expr) {
     ListCell* cell;
@@ -58,7 +89,7 @@ void load_step(void* opaque) {
     PushActiveSnapshot(GetTransactionSnapshot());
     const int nest_level = apply_settings(table->settings);
     AcceptInvalidationMessages();  // the text may have names that are newer than this transaction
-    Query* query = parse_query(table->text);
+    Query* query = parse_query(load->text);
     Oid user;
     int context;
     GetUserIdAndSecContext(&user, &context);
@@ -85,39 +116,34 @@ const char* missing_right(RunTable* table) {
 
 bool load_definition(const StreamRun* run, RunTable* table) {
     const MemoryContext caller = CurrentMemoryContext;
-    Load load = {table, AllocSetContextCreate(run->context, "anomaly continuous table",
-                                              ALLOCSET_DEFAULT_SIZES)};
-    ErrorData* error = run_in_subtransaction(load_step, &load, Containment::kTable);
-    MemoryContextSwitchTo(caller);
-    const char* reason = error != NULL ? error->message : missing_right(table);
-    if (reason == NULL) return true;
-    table->definition = NULL;
-    table->spec = NULL;
-    table->identities = NULL;
-    MemoryContextDelete(load.context);
-    fail_table(table, reason);
-    if (error != NULL) FreeErrorData(error);
+    Text text = text_of(table->relid);
+    while (text.text != NULL) {
+        Load load = {table, text.text,
+                     AllocSetContextCreate(run->context, "anomaly continuous table",
+                                           ALLOCSET_DEFAULT_SIZES)};
+        ErrorData* error = run_in_subtransaction(load_step, &load, Containment::kTable);
+        MemoryContextSwitchTo(caller);
+        const char* reason = error != NULL ? error->message : missing_right(table);
+        if (reason == NULL) return true;
+        table->definition = NULL;
+        table->spec = NULL;
+        table->identities = NULL;
+        MemoryContextDelete(load.context);
+        // What it names may have been renamed meanwhile.
+        const Text newer = text_of(table->relid);
+        const bool is_final = newer.writer == text.writer || newer.text == NULL;
+        if (is_final) fail_table(table, reason);
+        if (error != NULL) FreeErrorData(error);
+        if (is_final) break;
+        text = newer;
+    }
     return false;
 }
-
-namespace {
-
-// What it names may have been renamed since.
-void read_text_again(const StreamRun* run, RunTable* table) {
-    const CatalogArgument relid = argument_oid(REGCLASSOID, table->relid);
-    const char* text = catalog_select_text(
-        "SELECT definition FROM anomaly.continuous_table WHERE relid = $1", &relid, 1);
-    if (text == NULL || strcmp(text, table->text) == 0) return;
-    table->text = MemoryContextStrdup(run->context, text);
-}
-
-}  // namespace
 
 bool retry_load(StreamRun* run, RunTable* table) {
     const MemoryContext caller = CurrentMemoryContext;
     if (!begin_extension_transaction()) return false;
     RunTable attempt = *table;
-    read_text_again(run, &attempt);
     if (load_definition(run, &attempt)) {
         SPI_connect();
         clear_failure(table->relid);
@@ -125,7 +151,6 @@ bool retry_load(StreamRun* run, RunTable* table) {
         wake_stream(MyDatabaseId, run->stream);
         attempt.retry_at_us = PG_INT64_MAX;
     }
-    table->text = attempt.text;
     table->failures = attempt.failures;
     table->retry_at_us = attempt.retry_at_us;
     end_extension_transaction();
