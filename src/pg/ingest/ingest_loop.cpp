@@ -328,6 +328,7 @@ void end_care_in_time(StreamRun* run, bool busy) {
 }
 
 void wait_for_work(const StreamRun* run) {
+    if (is_wanted()) return;
     constexpr int kMaxFds = 32;
     int fds[kMaxFds];
     int count = 0;

@@ -165,6 +165,7 @@ TimestampTz step(Database* database, TimestampTz now) {
     make_table();
     for (;;) {
         reload_configuration_if_asked();
+        take_launcher_request();  // whatever was asked for until now, this look sees
         read_databases();
         take_told_databases();
         const TimestampTz now = GetCurrentTimestamp();
@@ -175,7 +176,7 @@ TimestampTz step(Database* database, TimestampTz now) {
             next = Min(next, step(database, now));
         }
         pgstat_report_activity(STATE_IDLE, NULL);
-        wait_for_events(-1, next);
+        if (!launcher_is_wanted()) wait_for_events(-1, next);
     }
 }
 

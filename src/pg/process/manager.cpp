@@ -53,7 +53,7 @@ bool read_catalog() {
 
 // News of a topic are no reason to look at the catalog.
 void wait_until_woken(TimestampTz due) {
-    for (;;) {
+    while (!is_wanted()) {
         const Fired fired = wait_for_events(rests_fd(), due);
         if (fired.fd) take_rest_news();
         if (fired.latch || fired.deadline) return;
@@ -65,6 +65,7 @@ void run(const WorkerOrder&) {
     TimestampTz removal_due = 0;
     for (;;) {
         reload_configuration_if_asked();
+        take_reload_request();  // whatever was asked for until now, this look sees
         if (!read_catalog()) {
             publish_ending(Ending::kNoExtension);
             return;
@@ -72,8 +73,10 @@ void run(const WorkerOrder&) {
         const TimestampTz next = step_streams();
         step_rests();
         publish_state(StreamState::kRunning);
-        removal_due = remove_old(removal_due);
-        wait_until_woken(Min(next, removal_due));
+        const TimestampTz due = remove_old(removal_due);
+        // Who has removed something may have missed meanwhile that a worker has ended.
+        wait_until_woken(due == removal_due ? Min(next, due) : GetCurrentTimestamp());
+        removal_due = due;
     }
 }
 

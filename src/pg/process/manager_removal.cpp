@@ -63,9 +63,9 @@ TimestampTz remove_old(TimestampTz due) {
     const bool as_before = settings.event_retention_s == last_settings[0] &&
                            settings.finding_retention_s == last_settings[1];
     if (now < due && as_before) return due;
-    if (settings.paused) return now + kIntervalUs;
     last_settings[0] = settings.event_retention_s;
     last_settings[1] = settings.finding_retention_s;
+    if (settings.paused) return now + kIntervalUs;
     return remove_some(&events) || remove_some(&findings) ? now : now + kIntervalUs;
 }
 

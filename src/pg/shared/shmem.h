@@ -80,10 +80,13 @@ void publish_figures(const StreamFigures& figures);
 // The state becomes failing. Returns false if it was failing or unreachable already, with the same
 // text: a condition that lasts is announced once. Publish kRunning only when all is really well.
 bool publish_error(const char* text);
-// Whether wake_stream was called since the last time.
+// Whether wake_stream, or wake_manager, was called since the last time.
 bool take_reload_request();
 // The same of ask_to_close.
 bool take_close_request();
+// Whether one of these is still to be taken: to be asked before each wait. Whatever else has waited
+// meanwhile, for a lock or in a trigger that sleeps, may have reset the latch.
+bool is_wanted();
 // Wakes whoever waits for a commit.
 void broadcast_commit();
 
@@ -113,6 +116,9 @@ void tell_launcher(Oid database);
 // One database that the launcher was told of; InvalidOid: no more; kAllDatabases: any.
 constexpr Oid kAllDatabases = OID_MAX;
 Oid take_told_database();
+// Of wake_launcher, and of both: as take_reload_request and is_wanted.
+void take_launcher_request();
+bool launcher_is_wanted();
 void enter_launcher();
 
 // The variable that broadcast_commit wakes; one for all streams, since a stream that has no worker

@@ -17,7 +17,7 @@ struct WorkerSlot {
     WorkerKey key;  // database InvalidOid: free
     int pid;        // 0: claimed, no process in it
     Latch* latch;   // of that process
-    bool reload;    // a stream worker is to read the catalog again
+    bool reload;    // it is to read the catalog again
     bool close;     // it is to look whose windows are to be closed
     bool released;  // free as soon as the process has left
     Ending ending;
@@ -48,6 +48,7 @@ constexpr int kMaxTold = 64;
 struct SharedState {
     LWLock* lock;
     Latch* launcher;
+    bool launcher_wanted;         // it is to look at the databases
     ConditionVariable left;       // broadcast when a process has left its slot
     ConditionVariable committed;  // broadcast when a stream worker has committed
     Hold holds[kMaxHolds];

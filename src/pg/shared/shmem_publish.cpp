@@ -138,6 +138,14 @@ bool take_close_request() {
     return take_request(&WorkerSlot::close);
 }
 
+bool is_wanted() {
+    LWLockAcquire(shared->lock, LW_SHARED);
+    const WorkerSlot* slot = current_slot();
+    const bool wanted = slot->reload || slot->close;
+    LWLockRelease(shared->lock);
+    return wanted;
+}
+
 void broadcast_commit() {
     ConditionVariableBroadcast(&shared->committed);
 }
@@ -208,7 +216,8 @@ void wake_all_streams(Oid database) {
 
 void wake_launcher() {
     if (shared == NULL) return;
-    LWLockAcquire(shared->lock, LW_SHARED);
+    LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+    shared->launcher_wanted = true;
     if (shared->launcher != NULL) SetLatch(shared->launcher);
     LWLockRelease(shared->lock);
 }
@@ -226,6 +235,19 @@ void tell_launcher(Oid database) {
     }
     if (shared->launcher != NULL) SetLatch(shared->launcher);
     LWLockRelease(shared->lock);
+}
+
+void take_launcher_request() {
+    LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+    shared->launcher_wanted = false;
+    LWLockRelease(shared->lock);
+}
+
+bool launcher_is_wanted() {
+    LWLockAcquire(shared->lock, LW_SHARED);
+    const bool wanted = shared->launcher_wanted || shared->told_count > 0;
+    LWLockRelease(shared->lock);
+    return wanted;
 }
 
 Oid take_told_database() {
