@@ -97,8 +97,11 @@ sub outcomes
     for my $other (grep { $goal{$_} && $runs{anomaly} } @order)
     {
         my ($number, $least) = @{ $goal{$other} };
-        push @out, [ $number, "anomaly / $label{$other}",
-            [ $median{anomaly}{rate} / $median{$other}{rate} ], '', 'least', $least ];
+        my $what = "anomaly / $label{$other}";
+        $what .= sprintf(' (librdkafka alone: %.3g)', $median{raw}{rate} / $median{$other}{rate})
+          if $runs{raw} && $other ne 'raw';
+        push @out, [ $number, $what, [ $median{anomaly}{rate} / $median{$other}{rate} ], '',
+            'least', $least ];
     }
     my $number = sub { substr($_[0][0], 1) };
     return sort { $number->($a) <=> $number->($b) } @out, measured();
