@@ -29,6 +29,14 @@ struct Text {
     int64 writer;
 };
 
+// Until it has let its locks go. A row that was frozen keeps the number of its transaction, which
+// after two thousand million others seems to be yet to come: nobody would ever end that.
+void wait_for_end(TransactionId xid) {
+    if (TransactionIdIsCurrentTransactionId(xid)) return;
+    if (!TransactionIdPrecedes(xid, ReadNextTransactionId())) return;
+    XactLockTableWait(xid, NULL, NULL, XLTW_None);
+}
+
 // As it stands. Whoever renames what it names has written it anew in the same transaction, which is
 // seen a moment before others hear that their caches are out of date: not before it has let its
 // locks go.
@@ -40,10 +48,7 @@ Text text_of(Oid relid) {
             "SELECT xmin::text::bigint FROM anomaly.continuous_table WHERE relid = $1", arguments,
             1, 0);
         if (result.writer == 0) break;
-        const TransactionId xid = static_cast<TransactionId>(result.writer);
-        if (!TransactionIdIsCurrentTransactionId(xid)) {
-            XactLockTableWait(xid, NULL, NULL, XLTW_None);
-        }
+        wait_for_end(static_cast<TransactionId>(result.writer));
         arguments[1] = argument_int8(result.writer);
         result.text = catalog_select_text(
             "SELECT definition FROM anomaly.continuous_table "
@@ -129,14 +134,14 @@ bool load_definition(const StreamRun* run, RunTable* table) {
         table->spec = NULL;
         table->identities = NULL;
         MemoryContextDelete(load.context);
-        // What it names may have been renamed meanwhile.
         const Text newer = text_of(table->relid);
-        const bool is_final = newer.writer == text.writer || newer.text == NULL;
+        const bool is_final = newer.text != NULL && newer.writer == text.writer;
         if (is_final) fail_table(table, reason);
         if (error != NULL) FreeErrorData(error);
-        if (is_final) break;
-        text = newer;
+        if (is_final) return false;
+        text = newer;  // what it names has been renamed meanwhile
     }
+    table->retry_at_us = PG_INT64_MAX;  // dropped: a reload is to come
     return false;
 }
 
