@@ -125,6 +125,24 @@ let_go($session);
 remove_old();
 wait_until($node, 'SELECT count(*) FROM anomaly.finding_log', '0', 'and goes when they are not');
 
+# ---- what it is asked while it waits for a lock ----
+# That takes the wake-up for its own. With all streams at rest, the next would come a minute later.
+all_rest('before it waits');
+$session = hold($node, 'LOCK TABLE anomaly.finding_log');
+remove_old();
+wait_until($node, q{SELECT wait_event_type = 'Lock' FROM pg_stat_activity
+    WHERE backend_type = 'anomaly manager'}, 't', 'the manager waits for a lock');
+my $asked = time;
+sql("CREATE FOREIGN TABLE third (n int) SERVER message_queue OPTIONS (topic 'other');"
+      . ' CREATE TABLE third_out WITH (anomaly.continuous) AS SELECT n FROM third');
+wait_until($node, q{SELECT worker_pid IS NOT NULL FROM anomaly.stream_status
+    WHERE stream = 'third'::regclass}, 't', 'a stream that is made meanwhile has a worker');
+cmp_ok(time - $asked, '<', 30, 'soon');
+let_go($session);
+sql('DROP FOREIGN TABLE third CASCADE');
+wait_until($node, q{SELECT count(*) = 2 FROM pg_stat_activity
+    WHERE backend_type = 'anomaly stream worker'}, 't', 'and none when it is dropped');
+
 make_old();
 $log = -s $node->logfile;
 sql('CREATE TRIGGER hook AFTER DELETE ON anomaly.finding_log'

@@ -1,7 +1,7 @@
 // The loop of a stream worker: poll, let PostgreSQL judge what only it can, commit, wait.
-#include "bridge/ending.h"
-
 #include "pg/ingest/ingest_loop.h"
+
+#include "bridge/ending.h"
 
 #include "pg/event/announce.h"
 #include "pg/ingest/group_mirror.h"
