@@ -8,8 +8,8 @@ use warnings;
 use Anomaly qw(cluster create_server wait_until worker_pids);
 use Broker;
 use PostgreSQL::Test::Utils;
+use Resting qw(threads until_true);
 use Test::More;
-use Time::HiRes qw(sleep time);
 
 my $node = cluster('rest', 'anomaly.rest_after' => '100ms');
 my $broker = Broker->kafka(topic => 'topic1', partitions => 2);
@@ -19,65 +19,21 @@ sql(q{ALTER SERVER message_queue OPTIONS (ADD topic_metadata_refresh_interval_ms
 
 sub sql { my ($text, $database) = @_; return $node->safe_psql($database // 'postgres', $text) }
 
-sub until_true
-{
-    my ($condition, $name) = @_;
-    my $end = time + $PostgreSQL::Test::Utils::timeout_default;
-    sleep(0.2) until $condition->() || time > $end;
-    return ok($condition->(), $name);
-}
-
-sub rests
-{
-    my ($of) = @_;
-    my $pid = sql("SELECT worker_pid FROM anomaly.stream_status WHERE stream = 'in$of'::regclass");
-    return $pid && 1 == (my @tasks = glob "/proc/$pid/task/*");
-}
-
-sub all_rest
-{
-    my ($when, @which) = @_;
-    return until_true(sub { !grep { !rests($_) } @which }, "$when: @which rest")
-      || diag('awake: ' . join(' ', grep { !rests($_) } @which));
-}
-
-my %sent;
-
-sub produce
-{
-    my ($of, @partitions) = @_;
-    my @lines = map { "$_\t\\N\t{\"n\":" . ++$sent{$of} . '}' } @partitions;
-    $broker->produce_to({ topic => "topic$of" }, @lines);
-    return;
-}
-
-sub is_counted
-{
-    my ($of, $when) = @_;
-    return wait_until($node, "SELECT count(*) || '|' || count(DISTINCT n) FROM out$of",
-        "$sent{$of}|$sent{$of}", "$when: each message of stream $of counts once");
-}
-
-for my $n (1 .. 3)
-{
-    sql("CREATE FOREIGN TABLE in$n (n int) SERVER message_queue OPTIONS (topic 'topic$n');"
-          . " CREATE TABLE out$n WITH (anomaly.continuous) AS SELECT n FROM in$n");
-    produce($n, 0, 1);
-    is_counted($n, 'at first');
-}
-all_rest('at first', 1 .. 3);
+my $resting = Resting->new($node, $broker);
+$resting->create($_) for 1 .. 3;
+$resting->all_rest('at first', 1 .. 3);
 
 # ---- transactions of a producer ----
 sql('INSERT INTO in1 SELECT 3');
-$sent{1}++;
-is_counted(1, 'one that commits');
-all_rest('then', 1);
+$resting->was_sent(1);
+$resting->is_counted(1, 'one that commits');
+$resting->all_rest('then', 1);
 # So many that some are sent before it is known that they do not count.
 sql('BEGIN; INSERT INTO in1 SELECT generate_series(1, 100000); ROLLBACK');
-all_rest('after one that does not', 1);
+$resting->all_rest('after one that does not', 1);
 is(sql("SELECT anomaly.wait_for_stream('in1', '20 seconds')"), 't', 'all is committed');
-produce(1, 0, 1);
-is_counted(1, 'after one that does not');
+$resting->produce(1, 0, 1);
+$resting->is_counted(1, 'after one that does not');
 
 # ---- windows that the clock closes ----
 sql(<<'SQL');
@@ -93,39 +49,39 @@ for my $round (1 .. 2)
     $broker->produce_to({ topic => 'topic4' },
         "1\t\\N\t{\"at\":\"2026-01-01T00:0$round:00Z\"}");
     wait_until($node, 'SELECT count(*) FROM out4', $round, "the clock closes a window ($round)");
-    all_rest('then', 4);
+    $resting->all_rest('then', 4);
 }
 sql("SELECT anomaly.close_windows('out4')");
 $broker->produce_to({ topic => 'topic4' }, "0\t\\N\t{\"at\":\"2026-01-01T00:09:00Z\"}");
 sql("SELECT anomaly.close_windows('out4')");
 wait_until($node, 'SELECT count(*) FROM out4', 3, 'asked to close what is not open, it reads on');
-all_rest('then', 4);
+$resting->all_rest('then', 4);
 
 # ---- other credentials ----
 sql(q{CREATE USER MAPPING FOR CURRENT_USER SERVER message_queue
     OPTIONS (sasl_username 'somebody', sasl_password 'something')});
-all_rest('with credentials', 1 .. 4);
+$resting->all_rest('with credentials', 1 .. 4);
 sql(q{ALTER USER MAPPING FOR CURRENT_USER SERVER message_queue
     OPTIONS (SET sasl_password 'something else')});
-produce($_, 0) for 1 .. 3;
-is_counted($_, 'with others') for 1 .. 3;
-all_rest('with others', 1 .. 4);
+$resting->produce($_, 0) for 1 .. 3;
+$resting->is_counted($_, 'with others') for 1 .. 3;
+$resting->all_rest('with others', 1 .. 4);
 
 # ---- a topic is deleted just when its stream leaves ----
 $broker->delete_topic('topic3');
 sql('DROP FOREIGN TABLE in3 CASCADE');
-produce($_, 0, 1) for 1 .. 2;
-is_counted($_, 'without the third') for 1 .. 2;
-all_rest('without the third', 1, 2, 4);
+$resting->produce($_, 0, 1) for 1 .. 2;
+$resting->is_counted($_, 'without the third') for 1 .. 2;
+$resting->all_rest('without the third', 1, 2, 4);
 
 # ---- a topic is made again, with less in it than was read ----
 $broker->delete_topic('topic2');
 $broker->topic('topic2', 2);
-my $before = $sent{2};
-produce(2, 0);
-wait_until($node, 'SELECT max(n) FROM out2', $sent{2}, 'one that was made again is read');
+my $before = $resting->sent(2);
+$resting->produce(2, 0);
+wait_until($node, 'SELECT max(n) FROM out2', $resting->sent(2), 'one that was made again is read');
 is(sql('SELECT count(*) FROM out2'), $before + 1, 'once');
-all_rest('then', 1, 2, 4);
+$resting->all_rest('then', 1, 2, 4);
 
 # ---- a database is dropped ----
 sql('CREATE DATABASE another');
@@ -138,12 +94,12 @@ my $other = 'FROM pg_stat_activity'
   . q{ WHERE datname = 'another' AND backend_type = 'anomaly stream worker'};
 until_true(sub {
         my $pid = sql("SELECT pid $other");
-        return $pid && 1 == (my @tasks = glob "/proc/$pid/task/*");
+        return $pid && threads($pid) == 1;
     }, 'a stream rests in another database');
 sql('DROP DATABASE another');
 is(sql("SELECT count(*) $other"), '0', 'which is dropped');
-produce(1, 0);
-is_counted(1, 'that of this one');
+$resting->produce(1, 0);
+$resting->is_counted(1, 'that of this one');
 
 is(sql('SELECT count(*) FROM anomaly.dead_letter'), '0', 'nothing was bad');
 unlike(slurp_file($node->logfile), qr/PANIC|terminated by signal|TRAP/, 'nothing has crashed');
