@@ -81,6 +81,10 @@ is($node->safe_psql('postgres', "SELECT anomaly.wait_for_stream('cpu_in', '1 sec
     'wait_for_stream gives up');
 cmp_ok(time() - $begin, '<', 4, 'at its time limit');
 wait_until($node, state_of('cpu_in'), 'unreachable', 'still away');
+(my $other = $broker->bootstrap) =~ s/127\.0\.0\.1/localhost/;
+quick($node, "ALTER SERVER message_queue OPTIONS (SET bootstrap_servers '$other')", 'ALTER SERVER');
+wait_until($node, "SELECT state = 'unreachable' AND last_error LIKE '%localhost%'"
+      . ' FROM anomaly.stream_status', 't', 'away in other words');
 is(log_count($node, $away), 1, 'and still one log line, whatever was made or dropped');
 $broker->start;
 caught_up('the broker is there');

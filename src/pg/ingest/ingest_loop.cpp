@@ -60,7 +60,8 @@ void note_broker(const StreamRun* run, RunReader* reader, const bridge::PollResu
             publish_unreachable(result.broker_error);
             break;
         case bridge::Broker::kTopicMissing:
-            if (publish_error(psprintf("topic \"%s\": %s", topic, result.broker_error))) {
+            if (publish_error(StreamState::kFailing,
+                              psprintf("topic \"%s\": %s", topic, result.broker_error))) {
                 ereport(LOG, (errmsg("anomaly cannot read topic \"%s\": %s", topic,
                                      result.broker_error)));
             }
@@ -403,7 +404,7 @@ Loaded load(StreamRun* run) {
     if (!begin_extension_transaction()) return Loaded::kNothing;
     Load load = {run, false};
     const ErrorData* error = run_in_subtransaction(load_step, &load, Containment::kTable);
-    if (error != NULL && publish_error(error->message)) {
+    if (error != NULL && publish_error(StreamState::kFailing, error->message)) {
         ereport(LOG, (errmsg("anomaly cannot load stream \"%s\": %s", get_rel_name(run->stream),
                              error->message),
                       errdetail("Its continuous tables stay where they are, and it is tried "

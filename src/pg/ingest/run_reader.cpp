@@ -112,9 +112,8 @@ void remove_from_list(StreamRun* run, RunReader* reader) {
 }  // namespace
 
 void publish_unreachable(const char* error) {
-    const bool is_new = publish_error(error);
-    publish_state(StreamState::kUnreachable);
-    if (is_new) ereport(LOG, (errmsg("anomaly cannot reach the broker: %s", error)));
+    if (!publish_error(StreamState::kUnreachable, error)) return;
+    ereport(LOG, (errmsg("anomaly cannot reach the broker: %s", error)));
 }
 
 bool open_reader(StreamRun* run, RunTable** tables, int count) {

@@ -105,7 +105,8 @@ void run_worker_body(void (*body)(const WorkerOrder&), const WorkerOrder& order)
         MemoryContextSwitchTo(outer);
         const ErrorData* error = CopyErrorData();
         // The same trouble again is one condition, and has its line in the log already.
-        if (publish_error(error->message == NULL ? "unknown error" : error->message)) {
+        if (publish_error(StreamState::kFailing,
+                          error->message == NULL ? "unknown error" : error->message)) {
             EmitErrorReport();
         }
         FlushErrorState();

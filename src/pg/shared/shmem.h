@@ -77,9 +77,10 @@ void publish_ending(Ending ending);
 // Returns the state before.
 StreamState publish_state(StreamState state);
 void publish_figures(const StreamFigures& figures);
-// The state becomes failing. Returns false if it was failing or unreachable already, with the same
-// text: a condition that lasts is announced once. Publish kRunning only when all is really well.
-bool publish_error(const char* text);
+// The state becomes kFailing or kUnreachable. Returns whether that is news: a condition that lasts
+// is announced once. Failing with another text is another condition; unreachable is one until it
+// ends, for the client's texts hold durations. Publish kRunning only when all is really well.
+bool publish_error(StreamState state, const char* text);
 // Whether wake_stream, or wake_manager, was called since the last time.
 bool take_reload_request();
 // The same of ask_to_close.

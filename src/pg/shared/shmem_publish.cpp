@@ -108,7 +108,7 @@ void publish_figures(const StreamFigures& figures) {
     LWLockRelease(shared->lock);
 }
 
-bool publish_error(const char* text) {
+bool publish_error(StreamState state, const char* text) {
     const TimestampTz now = GetCurrentTimestamp();
     char clipped[sizeof(WorkerView::last_error)];
     const size_t length = strlen(text);
@@ -120,12 +120,11 @@ bool publish_error(const char* text) {
     clipped[kept] = '\0';
     LWLockAcquire(shared->lock, LW_EXCLUSIVE);
     WorkerSlot* slot = current_slot();
-    const bool was_in_trouble =
-        slot->state == StreamState::kFailing || slot->state == StreamState::kUnreachable;
-    const bool is_new = !was_in_trouble || strcmp(slot->last_error, clipped) != 0;
+    const bool is_new = slot->state != state ||
+                        (state == StreamState::kFailing && strcmp(slot->last_error, clipped) != 0);
     memcpy(slot->last_error, clipped, kept + 1);
     slot->last_error_at = now;
-    slot->state = StreamState::kFailing;
+    slot->state = state;
     LWLockRelease(shared->lock);
     return is_new;
 }
