@@ -403,7 +403,7 @@ IngestStats ingest_stats(const Ingest* ingest) noexcept {
         kafka::ReaderStats reader = ingest->reader.stats();
         stats = {ingest->message_count, ingest->byte_count, ingest->pipeline.dead_letter_count(),
                  reader.memory_bytes + static_cast<int64_t>(ingest->pipeline.memory_bytes()),
-                 reader.lag};
+                 ingest->reader.lag()};
     });
     return stats;
 }

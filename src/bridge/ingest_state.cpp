@@ -11,10 +11,6 @@ namespace {
 // A partition this far ahead of the slowest in event time waits for it.
 constexpr int64_t kSkewLimitUs = 600000000;
 
-// To change the reader's gait costs as much as to keep it quick for a few seconds.
-constexpr int64_t kPatienceMinUs = 10000000;
-constexpr int64_t kPatienceMaxUs = 60000000;
-
 bool has_headers(const StreamSpec& stream) {
     return std::any_of(stream.columns, stream.columns + stream.column_count,
                        [](const StreamColumnSpec& c) { return c.source == Source::kHeaders; });
@@ -28,13 +24,13 @@ Ingest::Ingest(const StreamSpec& stream, const kafka::Properties& properties,
       pipeline(stream, options.database_is_utf8),
       batch_rows_(std::max(options.batch_rows, 1)),
       batch_bytes_(std::max<int64_t>(options.batch_bytes, 1)),
-      patience_us_(std::clamp(stream.idle_timeout_us, kPatienceMinUs, kPatienceMaxUs)) {}
+      gait_(stream.idle_timeout_us) {}
 
 void Ingest::poll(int64_t now_us, PollResult* out) {
     SourceClock& source = pipeline.source();
     source.tick(now_us);
     // Only now: the first batch after a silence has been taken care of without delay.
-    if (batch_.size() > 0) reader.set_gait(kafka::Gait::kQuick);
+    if (batch_.size() > 0) reader.set_gait(gait_.awake());
     take_events(now_us);
     pull();
     has_batch = batch_.size() > 0;
@@ -58,7 +54,7 @@ void Ingest::poll(int64_t now_us, PollResult* out) {
     out->broker = broker_;
     out->broker_error = broker_error_.c_str();
     out->deadline_us = source.next_confirm_us(pipeline.has_open_windows());
-    if (patient_at_us() > now_us) out->deadline_us = std::min(out->deadline_us, patient_at_us());
+    out->deadline_us = std::min(out->deadline_us, gait_.due_us(now_us));
     out->deadline_us = std::max(out->deadline_us, now_us);
     out->lost = lost_.data();
     out->lost_count = static_cast<int32_t>(lost_.size());
@@ -72,14 +68,11 @@ void Ingest::give_back_memory() {
     malloc_trim(0);
 }
 
-// Patience is for when nothing is to be read, and time changes nothing either: how soon a window
-// closes by the clock depends on how soon the broker confirms that nothing came.
 void Ingest::choose_gait(int64_t now_us) {
-    const bool quiet = !has_batch && !meets && broker_ == Broker::kReachable &&
-                       pipeline.source().all_at_end() && !pipeline.has_open_windows();
-    quiet_since_us_ = quiet ? std::min(quiet_since_us_, now_us) : INT64_MAX;
-    if (has_batch) return;
-    reader.set_gait(now_us >= patient_at_us() ? kafka::Gait::kPatient : kafka::Gait::kQuick);
+    gait_.note_quiet(now_us, !has_batch && !meets && broker_ == Broker::kReachable &&
+                                 pipeline.source().all_at_end() && !pipeline.has_open_windows());
+    if (gait_.wants_lag(now_us)) gait_.note_lag(now_us, reader.lag());
+    if (!has_batch) reader.set_gait(gait_.at(now_us));
 }
 
 void Ingest::begin_batch() {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "bridge/gait_choice.h"
 #include "bridge/ingest.h"
 #include "core/table/pipeline.h"
 #include "kafka/reader.h"
@@ -24,7 +25,7 @@ struct Ingest {
     // A batch of messages that were put aside, for one table.
     void replay(int32_t table, const ReplayedMessage* messages, int32_t count, int64_t now_us);
     // INT64_MAX: it is not quiet.
-    int64_t quiet_since_us() const { return quiet_since_us_; }
+    int64_t quiet_since_us() const { return gait_.quiet_since_us(); }
     int64_t position(int32_t partition) const { return reader.position(partition); }
 
     kafka::Reader reader;
@@ -42,9 +43,6 @@ struct Ingest {
     void pull();
     void follow_reader();
     void choose_gait(int64_t now_us);
-    int64_t patient_at_us() const {
-        return quiet_since_us_ == INT64_MAX ? INT64_MAX : quiet_since_us_ + patience_us_;
-    }
     void give_back_memory();
 
     int32_t batch_rows_;
@@ -55,8 +53,7 @@ struct Ingest {
     uint32_t turn_ = 0;
     bool batch_is_full_ = false;
     int64_t given_back_at_ = 0;  // byte_count then
-    const int64_t patience_us_;  // after so much silence
-    int64_t quiet_since_us_ = INT64_MAX;
+    GaitChoice gait_;
     Broker broker_ = Broker::kStarting;
     std::string broker_error_;
     std::vector<kafka::Event> events_;

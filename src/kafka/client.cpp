@@ -18,6 +18,7 @@ struct Setting {
 };
 
 constexpr char kRefreshProperty[] = "topic.metadata.refresh.interval.ms";
+constexpr char kWaitProperty[] = "fetch.wait.max.ms";
 
 // What a user may override.
 constexpr Setting kDefaults[] = {
@@ -26,10 +27,8 @@ constexpr Setting kDefaults[] = {
     {"isolation.level", "read_committed"},
     // The library's own default is Kerberos, which runs programs.
     {"sasl.mechanisms", "PLAIN"},
-    // An end is known only after a fetch has come back empty. And while the queue of one partition
-    // is full, a fetch of the others alone may hold up all of them for as long: with the library's
-    // 500 ms, a topic with one busy partition was read at a third of the speed.
-    {"fetch.wait.max.ms", "100"},
+    // An end is known only after a fetch has come back empty.
+    {kWaitProperty, "100"},
     // Each partition has a queue of its own, so these bounds count per partition.
     {"queued.min.messages", "20000"},
     {"queued.max.messages.kbytes", "8192"},
@@ -39,9 +38,10 @@ constexpr Setting kDefaults[] = {
     {"log_level", "4"},
 };
 
-// Of a patient consumer.
-constexpr char kWaitProperty[] = "fetch.wait.max.ms";
-// A partition that joins waits until the fetch of those before it has come back.
+// In haste. A topic with one busy partition is read more than twice as fast as with 100 ms.
+constexpr Setting kShortWait = {kWaitProperty, "5"};
+// Of a patient consumer: a partition that joins waits until the fetch of those before it has come
+// back.
 constexpr int64_t kPatientWaitMs = 1000;
 
 // Since librdkafka 2.2 the pause after a queue was full, a second by default; before, see
@@ -85,8 +85,7 @@ void set_if_known(rd_kafka_conf_t* conf, const Setting& setting) {
 void make_patient(rd_kafka_conf_t* conf, const Properties& properties) {
     // Whatever a user wants a fetch to bring together: it would be waited for so long.
     set_property(conf, "fetch.min.bytes", "1");
-    const auto is_wait = [](const auto& property) { return property.first == kWaitProperty; };
-    if (std::any_of(properties.begin(), properties.end(), is_wait)) return;
+    if (has_own_wait(properties)) return;
     // What is asked behind a fetch must not be given up before it is answered.
     const int64_t patience_ms = number_in_force(conf, "socket.timeout.ms") / 2;
     const std::string wait_ms = std::to_string(std::min(kPatientWaitMs, patience_ms));
@@ -144,6 +143,11 @@ void set_property(rd_kafka_conf_t* conf, const char* name, const char* value) {
         throw PropertyError(name, error);
 }
 
+bool has_own_wait(const Properties& properties) {
+    return std::any_of(properties.begin(), properties.end(),
+                       [](const auto& property) { return property.first == kWaitProperty; });
+}
+
 void check_property(const char* name, const char* value) {
     const Owned<rd_kafka_conf_t> conf(rd_kafka_conf_new());
     set_property(conf.get(), name, value);
@@ -162,6 +166,7 @@ Owned<rd_kafka_t> make_consumer(const Properties& properties, LogRing& log, Gait
     const bool patient = gait == Gait::kPatient;
     Owned<rd_kafka_conf_t> conf(rd_kafka_conf_new());
     for (const auto& [name, value] : kDefaults) set_property(conf.get(), name, value);
+    if (gait == Gait::kHasty) set_property(conf.get(), kShortWait.name, kShortWait.value);
     set_if_known(conf.get(), kQueuePause);
     for (const auto& [name, value] : properties)
         set_property(conf.get(), name.c_str(), value.c_str());

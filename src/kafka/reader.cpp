@@ -17,7 +17,8 @@ struct Reader::Impl {
         : topic(std::move(topic_name)),
           properties(reader_properties),
           with_headers(wants_headers),
-          link(make_link(Gait::kQuick)) {}
+          hasty(has_own_wait(properties) ? Gait::kQuick : Gait::kHasty),
+          link(make_link(hasty)) {}
     // The partitions let their queues go before the link ends that they are from.
     ~Impl() {
         partitions.clear();
@@ -52,6 +53,7 @@ struct Reader::Impl {
     const std::string topic;
     const Properties properties;
     const bool with_headers;
+    const Gait hasty;  // the one to read in when haste is asked for
     const std::shared_ptr<Outlet> outlet = std::make_shared<Outlet>();
     std::unique_ptr<Link> link;  // none while it rests
     std::unique_ptr<Link> next;  // takes over as soon as it knows where to read on
@@ -194,9 +196,9 @@ void Reader::Impl::take_troubles() {
 
 void Reader::Impl::set_gait(Gait gait) {
     if (!link) return;
-    if (gait == link->gait) {
-        end_elsewhere(std::move(next));
-    } else if (!next && !partitions.empty()) {
+    if (gait == Gait::kHasty) gait = hasty;
+    if (next && next->gait != gait) end_elsewhere(std::move(next));
+    if (gait != link->gait && !next && !partitions.empty()) {
         next = make_link(gait);
         std::vector<Start> starts;
         for (const auto& [number, partition] : partitions) starts.push_back(partition.progress());
@@ -281,6 +283,10 @@ void Reader::assign(std::vector<Start> starts, int64_t otherwise) {
 
 void Reader::set_gait(Gait gait) {
     impl_->set_gait(gait);
+}
+
+Gait Reader::gait() const {
+    return rests() ? Gait::kPatient : impl_->link->gait;
 }
 
 void Reader::rest() {
@@ -382,13 +388,10 @@ int64_t Reader::queued(int32_t partition) const {
     return found == nullptr ? 0 : found->queued();
 }
 
-ReaderStats Reader::stats() const {
-    ReaderStats out = impl_->totals;
-    int64_t waiting = 0;
-    bool known = !impl_->partitions.empty();
-    out.lag = 0;
+int64_t Reader::lag() const {
+    if (impl_->partitions.empty()) return -1;
+    int64_t lag = 0;
     for (const auto& [number, partition] : impl_->partitions) {
-        waiting += partition.queued();
         int64_t low = 0;
         int64_t high = -1;
         if (!rests())
@@ -396,10 +399,16 @@ ReaderStats Reader::stats() const {
                                            &low, &high);
         // A client that has just taken over has not been told yet.
         if (high < 0) high = partition.last_end();
-        if (high < 0) known = false;
-        out.lag += std::max<int64_t>(0, high - partition.progress().next_offset);
+        if (high < 0) return -1;
+        lag += std::max<int64_t>(0, high - partition.progress().next_offset);
     }
-    if (!known) out.lag = -1;
+    return lag;
+}
+
+ReaderStats Reader::stats() const {
+    ReaderStats out = impl_->totals;
+    int64_t waiting = 0;
+    for (const auto& [number, partition] : impl_->partitions) waiting += partition.queued();
     constexpr int64_t kOverheadBytes = 200;  // of the client, for each message that waits
     const int64_t mean_bytes =
         out.message_count > 0 ? out.byte_count / out.message_count : kOverheadBytes;

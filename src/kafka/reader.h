@@ -45,7 +45,6 @@ struct ReaderStats {
     int64_t message_count = 0;  // handed out since open
     int64_t byte_count = 0;
     int64_t memory_bytes = 0;  // an estimate of what waits in the client's queues
-    int64_t lag = -1;          // messages known to lie ahead, -1: not known
 };
 
 class Reader {
@@ -63,8 +62,10 @@ class Reader {
     // `otherwise` (an offset, kBeginning, kEnd or kUnread).
     void assign(std::vector<Start> starts, int64_t otherwise);
 
-    // How to wait from now on, after a moment in which all goes on as it did. Begins quick.
+    // How to wait from now on, after a moment in which all goes on as it did. Begins in haste, and
+    // wakes up quick. gait(): the one that it has; patient while it rests.
     void set_gait(Gait gait);
+    Gait gait() const;
 
     // Lets its client go, from which nothing comes until wake() makes another one: that reads on
     // where this one was, after the usual checks. Nothing waits in a reader that rests.
@@ -103,6 +104,9 @@ class Reader {
 
     // How many messages of the partition the client has fetched and not handed out.
     int64_t queued(int32_t partition) const;
+
+    // How many messages are known to lie ahead of the positions; -1: not known.
+    int64_t lag() const;
 
     ReaderStats stats() const;
 

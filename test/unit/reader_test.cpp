@@ -139,7 +139,7 @@ TEST(Reader, ReadsAllOfFourPartitionsToTheirEnds) {
     }
     EXPECT_TRUE(drive.has(EventKind::kBrokerUp));
     EXPECT_EQ(reader.stats().message_count, 2000);
-    EXPECT_EQ(reader.stats().lag, 0);
+    EXPECT_EQ(reader.lag(), 0);
 }
 
 // What is handed over without a copy, and what is copied.
@@ -334,7 +334,7 @@ TEST(Reader, ChangesItsGaitWithoutLosingOrDoubling) {
     ASSERT_TRUE(
         drive.until([&] { return static_cast<int>(drive.message_count()) >= 2 * produced; }));
     for (int p = 0; p < 2; p++) EXPECT_EQ(drive.offsets[p], numbers(0, produced));
-    EXPECT_EQ(reader.stats().lag, 0);
+    EXPECT_EQ(reader.lag(), 0);
     EXPECT_EQ(count_of(drive, EventKind::kAssigned), 4U);
     EXPECT_FALSE(drive.has(EventKind::kBrokerDown));
     EXPECT_FALSE(drive.has(EventKind::kLostRange));
@@ -359,6 +359,42 @@ TEST(Reader, SaysThatTheBrokerIsGoneWhateverItsGait) {
     ASSERT_TRUE(drive.until([&] { return drive.message_count() == 10; }));
     EXPECT_EQ(count_of(drive, EventKind::kBrokerDown), 1U);
     EXPECT_EQ(drive.offsets[0], numbers(0, 10));
+}
+
+TEST(Reader, BeginsInHasteUnlessTheUserHasAWaitOfHisOwn) {
+    MockCluster cluster;
+    cluster.create(kTopic, 1);
+    cluster.produce(kTopic, 0, 10, "v");
+    for (const bool own : {false, true}) {
+        Reader reader(kTopic, own ? with_short_wait(cluster.properties()) : cluster.properties());
+        EXPECT_EQ(reader.gait(), own ? Gait::kQuick : Gait::kHasty);
+        reader.assign({}, kBeginning);
+        Drive drive(reader);
+        ASSERT_TRUE(drive.until_ends(1));
+        for (const Gait gait : {Gait::kQuick, Gait::kHasty}) {
+            reader.set_gait(gait);
+            if (own) continue;  // there is nothing to change
+            ASSERT_TRUE(drive.until([&] { return reader.gait() == gait; }));
+        }
+        EXPECT_EQ(count_of(drive, EventKind::kBrokerUp), own ? 1U : 3U);
+        cluster.produce(kTopic, 0, 10, "v");
+        const size_t more = drive.message_count() + 10;
+        ASSERT_TRUE(drive.until([&] { return drive.message_count() == more; }));
+        EXPECT_EQ(drive.offsets[0], numbers(0, static_cast<int>(more)));
+    }
+}
+
+TEST(Reader, TheLastGaitThatWasAskedForHolds) {
+    MockCluster cluster;
+    cluster.create(kTopic, 1);
+    Reader reader(kTopic, cluster.properties());
+    reader.assign({}, kBeginning);
+    Drive drive(reader);
+    ASSERT_TRUE(drive.until_ends(1));
+    reader.set_gait(Gait::kPatient);
+    reader.set_gait(Gait::kQuick);
+    ASSERT_TRUE(drive.until([&] { return reader.gait() != Gait::kHasty; }));
+    EXPECT_EQ(reader.gait(), Gait::kQuick);
 }
 
 class ReaderOfGait : public ::testing::TestWithParam<Gait> {};

@@ -164,7 +164,7 @@ TEST_F(WatchTest, ReaderRestsAndReadsOn) {
     cluster.produce("one", 0, 2, "meanwhile");
     reader.events(events);
     EXPECT_EQ(reader.pull(0, batch, 100, 1 << 20), 0);
-    EXPECT_EQ(reader.stats().lag, 0);
+    EXPECT_EQ(reader.lag(), 0);
     reader.wake();
     ASSERT_TRUE(pull_until([&] { return batch.size() == 5 && reader.is_at_end(); }));
     batch.finish();
