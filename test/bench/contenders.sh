@@ -44,7 +44,7 @@ run_raw() { as_runner "$work_dir/bin/consume" "$bootstrap" "$topic"; }
 run_anomaly() {
     local before figures peak cpu verdict
     before=$(cluster_ticks)
-    figures=$(psql_bench -f "$work_dir/script/extension.sql")
+    figures=$(psql_bench -v topic="$topic" -f "$work_dir/script/extension.sql")
     cpu=$(seconds_since "$before")
     peak=$(worker_memory VmHWM)
     verdict=$(psql_bench -f "$work_dir/script/check.sql")

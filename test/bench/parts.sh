@@ -82,6 +82,18 @@ reference() {
     psql_bench -c "DROP FOREIGN TABLE cpu_in"
 }
 
+# P1 once more, in a topic of which one partition has all messages, for which the others wait.
+part_skew() {
+    local topic=skewed round limit figures
+    fill "$topic" 4 --count "$messages" --start-ms 1700000000000 --step-us 1000 --partitions 1
+    for ((round = 1; round <= part_rounds; round++)); do
+        limit=$(run_raw | cut -f 2)
+        figures=$(run_anomaly)
+        result P1 "the same, where one partition of four has all messages" \
+            "$(quotient "$limit" "$(cut -f 2 <<<"$figures")")" "" least 0.8
+    done
+}
+
 # P3: one alert a second among 10,000 messages a second.
 part_latency() {
     broker topic "$work_dir/broker" latency 4

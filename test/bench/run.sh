@@ -5,8 +5,8 @@
 #   test/bench/run.sh [--messages N] [--rounds N] [--only "raw anomaly flink plain"]
 #                     [--alerts N] [PART ...]
 #
-# PART: throughput latency cardinality rules recovery tables idle evaluator profile; without one,
-# all of them, and the results go to docs/performance.md with a plot. Messages (5 million by
+# PART: throughput skew latency cardinality rules recovery tables idle evaluator profile; without
+# one, all of them, and the results go to docs/performance.md with a plot. Messages (5 million by
 # default) go to a topic of four partitions in a real Apache Kafka. Checks the rows that came out,
 # and measures nothing else: it is no test, no figure makes it fail. For `profile` perf must be
 # permitted.
@@ -26,7 +26,7 @@ messages=5000000
 rounds=7
 latency_seconds=60
 contenders="raw anomaly flink plain"
-all_parts="throughput latency cardinality rules recovery tables idle evaluator profile"
+all_parts="throughput skew latency cardinality rules recovery tables idle evaluator profile"
 topic=bench
 work_dir=
 

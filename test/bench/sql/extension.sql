@@ -7,7 +7,7 @@ CREATE FOREIGN TABLE cpu_in (
   occurred_at bigint,
   time_ltz    timestamptz GENERATED ALWAYS AS (to_timestamp(occurred_at / 1000.0)) STORED
 ) SERVER message_queue
-  OPTIONS (topic 'bench', format 'json', event_time 'time_ltz', watermark_delay '10 seconds',
+  OPTIONS (topic :'topic', format 'json', event_time 'time_ltz', watermark_delay '10 seconds',
            startup 'earliest');
 SELECT clock_timestamp() AS begun \gset
 CREATE TABLE cpu_agg WITH (anomaly.continuous) AS
