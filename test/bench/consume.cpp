@@ -43,7 +43,7 @@ Owned<rd_kafka_t> make_client(const char* brokers) {
         {"enable.partition.eof", "true"},
         // Else a queue that was full once makes the library of Debian 12 pause for half a second.
         {"fetch.error.backoff.ms", "20"},
-        {"fetch.wait.max.ms", "100"},
+        {"fetch.wait.max.ms", "5"},
     };
     for (const auto& setting : settings) {
         if (rd_kafka_conf_set(conf.get(), setting[0], setting[1], error, sizeof error) !=
