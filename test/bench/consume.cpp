@@ -43,6 +43,7 @@ Owned<rd_kafka_t> make_client(const char* brokers) {
         {"enable.partition.eof", "true"},
         // Else a queue that was full once makes the library of Debian 12 pause for half a second.
         {"fetch.error.backoff.ms", "20"},
+        // Or the ends of all partitions are told a tenth of a second late.
         {"fetch.wait.max.ms", "5"},
     };
     for (const auto& setting : settings) {
