@@ -294,8 +294,7 @@ void Control::start_reading(std::vector<Reply>& started) {
         each.queue.reset(rd_kafka_queue_get_partition(client_, topic_.c_str(), begin.partition));
         if (!each.queue) throw ClientError("no queue for a partition");
         rd_kafka_queue_forward(each.queue.get(), nullptr);
-        rd_kafka_queue_io_event_enable(each.queue.get(), fetched_.get(), &EventFd::kOne,
-                                       sizeof EventFd::kOne);
+        fetched_.follow(each.queue.get());
         rd_kafka_topic_partition_list_add(list.get(), topic_.c_str(), begin.partition)->offset =
             each.verify ? begin.last_offset : begin.next_offset;
     }

@@ -64,6 +64,11 @@ bool Tap::take(Chunk& chunk) {
     return !chunk.is_empty();
 }
 
+bool Tap::has_news() {
+    const std::scoped_lock lock(mutex_);
+    return failure_ || !chunk_.is_empty();
+}
+
 void Tap::close() {
     const std::scoped_lock lock(mutex_);
     queue_.reset();

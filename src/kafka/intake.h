@@ -59,6 +59,8 @@ class Tap {
     // Puts what was taken since in place of the chunk's content; false: nothing was. Rethrows what
     // ended the copying.
     bool take(Chunk& chunk);
+    // Whether take() would give something.
+    bool has_news();
     // Nothing more comes of it.
     void close();
     // Messages, ends and errors that take() would still give.

@@ -21,8 +21,7 @@ Link::Link(const std::string& topic, const Properties& properties, Gait with_gai
       full(queue_limits(rd_kafka_conf(client.get()))),
       control(client.get(), topic, outlet->fd, fetched, refresh_ms(rd_kafka_conf(client.get()))),
       intake(fetched, control) {
-    rd_kafka_queue_io_event_enable(queue.get(), outlet->fd.get(), &EventFd::kOne,
-                                   sizeof EventFd::kOne);
+    outlet->fd.follow(queue.get());
 }
 
 void Link::drop_events() const {

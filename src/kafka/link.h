@@ -29,13 +29,19 @@ struct Link {
     void drop_events() const;
     Owned<rd_kafka_event_t> next_event() const;
 
+    // A partition that waits for this link to take over.
+    struct Waiting {
+        Reply started;
+        std::shared_ptr<Tap> tap;
+    };
+
     const Gait gait;
     const std::shared_ptr<Outlet> outlet;
     EventFd fetched;  // fired by the client, for the intake
     const Owned<rd_kafka_t> client;
     const Owned<rd_kafka_queue_t> queue;  // what is no partition's own
     const QueueLimits full;
-    std::vector<Reply> started;  // of partitions that wait for this link to take over
+    std::vector<Waiting> waiting;
     Control control;
     Intake intake;
 };

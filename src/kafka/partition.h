@@ -22,6 +22,9 @@ class Partition {
     // Reads on from `begin` (next_offset is an offset) out of the tap. With verify the first
     // message may be begin.last_offset: then its hash must be equal, and it is not handed out.
     void start(const Start& begin, bool verify, std::shared_ptr<Tap> tap);
+    // After a start: ends before the offset are none. They were told to a client that had not taken
+    // over yet, and what came after them was handed out by the one before it.
+    void skip_ends_before(int64_t offset) { ends_from_ = offset; }
     // Nothing comes until the next start: what waits would not be trusted.
     void stop();
     // Stops, and gives the number of the request to begin again at progress(). Only its answer
@@ -74,6 +77,7 @@ class Partition {
     Chunk chunk_;  // taken out of the tap; handed out up to the next two
     int32_t next_message_ = 0;
     size_t next_mark_ = 0;
+    int64_t ends_from_ = 0;
     int64_t limit_ = kNoLimit;
     bool verify_ = false;
     bool at_end_ = false;

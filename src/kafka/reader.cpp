@@ -37,11 +37,12 @@ struct Reader::Impl {
     void prepare_change();
     bool is_prepared() const;
     void change_link();
-    void take_over(Reply& reply);
+    void take_over(Link::Waiting& waiting);
     void take_replies();
     void take_reply(Reply& reply);
     void take_started(Reply& reply);
-    void start(Partition& partition, bool is_found, Reply& reply);
+    std::shared_ptr<Tap> make_tap(Link& from, Reply& reply) const;
+    void start(Partition& partition, bool is_found, Reply& reply, std::shared_ptr<Tap> tap);
     void take_client_events();
     void take_troubles();
     void broker_down(std::string text);
@@ -129,10 +130,18 @@ void Reader::Impl::take_started(Reply& reply) {
     const int32_t number = reply.begin.partition;
     const auto [at, inserted] = partitions.try_emplace(number, reply.begin);
     if (!at->second.is_awaited(reply.request)) return;
-    start(at->second, inserted, reply);
+    start(at->second, inserted, reply, make_tap(*link, reply));
 }
 
-void Reader::Impl::start(Partition& partition, bool is_found, Reply& reply) {
+std::shared_ptr<Tap> Reader::Impl::make_tap(Link& from, Reply& reply) const {
+    auto tap = std::make_shared<Tap>(reply.begin.partition, std::move(reply.queue), from.full,
+                                     with_headers, outlet->fd, from.fetched);
+    from.intake.add(tap);
+    return tap;
+}
+
+void Reader::Impl::start(Partition& partition, bool is_found, Reply& reply,
+                         std::shared_ptr<Tap> tap) {
     const int32_t number = reply.begin.partition;
     if (is_found) {
         const auto limit = limits.find(number);
@@ -148,10 +157,7 @@ void Reader::Impl::start(Partition& partition, bool is_found, Reply& reply) {
                            .to_offset = reply.lost_to,
                            .resume_offset = reply.begin.next_offset,
                            .text = std::move(reply.text)});
-    auto tap = std::make_shared<Tap>(number, std::move(reply.queue), link->full, with_headers,
-                                     outlet->fd, link->fetched);
-    partition.start(reply.begin, reply.verify, tap);
-    link->intake.add(std::move(tap));
+    partition.start(reply.begin, reply.verify, std::move(tap));
 }
 
 void Reader::Impl::take_client_events() {
@@ -230,15 +236,20 @@ void Reader::Impl::prepare_change() {
     next->control.take(replies);
     for (Reply& reply : replies) {
         if (reply.kind == ReplyKind::kUp) next->drop_events();
-        if (reply.kind == ReplyKind::kStarted) next->started.push_back(std::move(reply));
+        if (reply.kind == ReplyKind::kStarted) {
+            std::shared_ptr<Tap> tap = make_tap(*next, reply);
+            next->waiting.push_back({std::move(reply), std::move(tap)});
+        }
     }
     if (is_prepared()) change_link();
 }
 
+// Something has come for each partition, a message or the end: until then what comes may have to
+// wait for a first fetch, which not every partition is in.
 bool Reader::Impl::is_prepared() const {
     return std::all_of(partitions.begin(), partitions.end(), [&](const auto& known) {
-        return std::any_of(next->started.begin(), next->started.end(), [&](const Reply& reply) {
-            return reply.begin.partition == known.first;
+        return std::any_of(next->waiting.begin(), next->waiting.end(), [&](const auto& waiting) {
+            return waiting.started.begin.partition == known.first && waiting.tap->has_news();
         });
     });
 }
@@ -248,22 +259,27 @@ void Reader::Impl::change_link() {
     down_told = false;
     trouble.clear();
     pending.push_back({.kind = EventKind::kBrokerUp});
-    for (Reply& reply : std::exchange(link->started, {})) take_over(reply);
+    for (Link::Waiting& each : std::exchange(link->waiting, {})) take_over(each);
     end_elsewhere(std::move(old));
 }
 
 // What was handed out since the link was asked for comes out of its queue once more, and is not
 // handed out again. What was lost since, only a new question tells.
-void Reader::Impl::take_over(Reply& reply) {
+void Reader::Impl::take_over(Link::Waiting& waiting) {
+    Reply& reply = waiting.started;
     const auto [at, inserted] = partitions.try_emplace(reply.begin.partition, reply.begin);
     const Start progress = at->second.progress();
     const int64_t asked = reply.lost ? reply.lost_from : reply.begin.next_offset;
     if (progress.next_offset != asked) {
-        if (reply.lost || progress.next_offset < asked) return restart(at->second, {});
+        if (reply.lost || progress.next_offset < asked) {
+            waiting.tap->close();
+            return restart(at->second, {});
+        }
         reply.begin = progress;
     }
     reply.is_new = inserted;
-    start(at->second, inserted, reply);
+    start(at->second, inserted, reply, std::move(waiting.tap));
+    at->second.skip_ends_before(at->second.progress().next_offset);
 }
 
 Reader::Reader(std::string topic, const Properties& properties, bool with_headers)

@@ -13,7 +13,7 @@ Watch::Watch(Properties properties, const EventFd& fd)
       client_(make_consumer(properties_, log_, Gait::kPatient)),
       queue_(rd_kafka_queue_get_consumer(client_.get())),
       count_(client_.get(), fd) {
-    rd_kafka_queue_io_event_enable(queue_.get(), fd.get(), &EventFd::kOne, sizeof EventFd::kOne);
+    fd.follow(queue_.get());
 }
 
 bool Watch::takes(const Properties& properties, const std::string& topic) const {
@@ -33,8 +33,7 @@ void Watch::add(uint32_t id, const std::string& name, const std::vector<Start>& 
             rd_kafka_queue_get_partition(client_.get(), name.c_str(), start.partition));
         if (!queue) throw ClientError("no queue for a partition");
         rd_kafka_queue_forward(queue.get(), nullptr);
-        rd_kafka_queue_io_event_enable(queue.get(), fd_.get(), &EventFd::kOne,
-                                       sizeof EventFd::kOne);
+        fd_.follow(queue.get());
         rd_kafka_consume_callback_queue(
             queue.get(), 0, [](rd_kafka_message_t*, void*) {}, nullptr);
         rd_kafka_topic_partition_list_add(list.get(), name.c_str(), start.partition)->offset =
