@@ -28,7 +28,7 @@ class EventFd {
         // Fails only when the counter is full, and then it is readable anyway.
         [[maybe_unused]] const ssize_t size = write(fd_, &kOne, sizeof kOne);
     }
-    // From now on the client fires it when the queue is no longer empty, and it alone.
+    // From now on the client fires this one, and no other, when the queue is no longer empty.
     void follow(rd_kafka_queue_t* queue) const {
         rd_kafka_queue_io_event_enable(queue, fd_, &kOne, sizeof kOne);
     }

@@ -57,7 +57,7 @@ struct Reader::Impl {
     const Gait hasty;  // the one to read in when haste is asked for
     const std::shared_ptr<Outlet> outlet = std::make_shared<Outlet>();
     std::unique_ptr<Link> link;  // none while it rests
-    std::unique_ptr<Link> next;  // takes over as soon as it knows where to read on
+    std::unique_ptr<Link> next;  // takes over once something has come for each partition
     std::map<int32_t, Partition> partitions;
     int64_t otherwise = kBeginning;     // where partitions begin that a next link finds
     std::map<int32_t, int64_t> limits;  // also of partitions that are not there yet
