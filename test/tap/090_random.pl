@@ -80,6 +80,12 @@ SQL
         SELECT n, count(*), (''a b''::text)::numeric FROM known GROUP BY n')}),
         qr/invalid input syntax/,
         'a constant part that always raises is refused');
+    like($node->safe_psql('postgres',
+        q{SELECT attempt('CREATE TABLE known_key WITH (anomaly.continuous) AS
+        SELECT CASE WHEN b THEN 1.5 ELSE 1234567.0::numeric(6, 1) END, count(*) FROM known
+        GROUP BY 1')}),
+        qr/numeric field overflow/,
+        'and one in a key of a type whose equality PostgreSQL knows alone');
     $node->safe_psql('postgres', 'DROP TABLE known_all, known_broken; DROP FOREIGN TABLE known;'
           . 'TRUNCATE anomaly.dead_letter');
     $broker->stop;

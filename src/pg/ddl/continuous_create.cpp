@@ -30,6 +30,9 @@ void check_maintained(const TableDefinition* definition, bool emit_on_close) {
     mark_used_columns(definition, used);
     make_table_spec(definition, InvalidOid, {emit_on_close, 0, kForEver});
     // A constant part that raises would do so in every row, and does when a plain query is planned.
+    for (int e = 0; e < expression_count(definition); e++) {
+        eval_const_expressions(NULL, reinterpret_cast<Node*>(expression_at(definition, e)));
+    }
     for (int o = 0; o < definition->output_count; o++) {
         eval_const_expressions(NULL, reinterpret_cast<Node*>(definition->outputs[o].expr));
     }
