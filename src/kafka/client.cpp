@@ -43,6 +43,8 @@ constexpr Setting kShortWait = {kWaitProperty, "5"};
 // Of a patient consumer: a partition that joins waits until the fetch of those before it has come
 // back.
 constexpr int64_t kPatientWaitMs = 1000;
+// Of one that watches: who joins reads with a client of its own until the watch has seen its ends.
+constexpr int64_t kWatchingWaitMs = 5000;
 
 // Since librdkafka 2.2 the pause after a queue was full, a second by default; before, see
 // Control::nudge.
@@ -82,14 +84,20 @@ void set_if_known(rd_kafka_conf_t* conf, const Setting& setting) {
     rd_kafka_conf_set(conf, setting.name, setting.value, error, sizeof error);
 }
 
-void make_patient(rd_kafka_conf_t* conf, const Properties& properties) {
-    // Whatever a user wants a fetch to bring together: it would be waited for so long.
-    set_property(conf, "fetch.min.bytes", "1");
-    if (has_own_wait(properties)) return;
+void set_long_wait(rd_kafka_conf_t* conf, int64_t most_ms) {
     // What is asked behind a fetch must not be given up before it is answered.
     const int64_t patience_ms = number_in_force(conf, "socket.timeout.ms") / 2;
-    const std::string wait_ms = std::to_string(std::min(kPatientWaitMs, patience_ms));
-    set_property(conf, kWaitProperty, wait_ms.c_str());
+    set_property(conf, kWaitProperty, std::to_string(std::min(most_ms, patience_ms)).c_str());
+}
+
+void make_patient(rd_kafka_conf_t* conf, const Properties& properties, Gait gait) {
+    // Whatever a user wants a fetch to bring together: it would be waited for so long.
+    set_property(conf, "fetch.min.bytes", "1");
+    if (gait == Gait::kWatching) {
+        set_long_wait(conf, kWatchingWaitMs);
+    } else if (!has_own_wait(properties)) {
+        set_long_wait(conf, kPatientWaitMs);
+    }
 }
 
 void store_log(const rd_kafka_t* client, int level, const char* facility, const char* text) {
@@ -163,7 +171,7 @@ Owned<rd_kafka_t> make_client(rd_kafka_type_t type, Owned<rd_kafka_conf_t> conf)
 }
 
 Owned<rd_kafka_t> make_consumer(const Properties& properties, LogRing& log, Gait gait) {
-    const bool patient = gait == Gait::kPatient;
+    const bool patient = gait == Gait::kPatient || gait == Gait::kWatching;
     Owned<rd_kafka_conf_t> conf(rd_kafka_conf_new());
     for (const auto& [name, value] : kDefaults) set_property(conf.get(), name, value);
     if (gait == Gait::kHasty) set_property(conf.get(), kShortWait.name, kShortWait.value);
@@ -171,7 +179,7 @@ Owned<rd_kafka_t> make_consumer(const Properties& properties, LogRing& log, Gait
     for (const auto& [name, value] : properties)
         set_property(conf.get(), name.c_str(), value.c_str());
     for (const auto& [name, value] : kFixed) set_property(conf.get(), name, value);
-    if (patient) make_patient(conf.get(), properties);
+    if (patient) make_patient(conf.get(), properties, gait);
     rd_kafka_conf_set_opaque(conf.get(), &log);
     rd_kafka_conf_set_log_cb(conf.get(), store_log);
     rd_kafka_conf_set_events(conf.get(), RD_KAFKA_EVENT_ERROR);

@@ -84,13 +84,14 @@ void check_property(const char* name, const char* value);
 Owned<rd_kafka_t> make_client(rd_kafka_type_t type, Owned<rd_kafka_conf_t> conf);
 
 // How long a fetch that brings nothing waits at its broker: a few milliseconds, a tenth of a
-// second, a second. A message comes at once in every gait, but for one thing: a partition whose
-// queue was full when a fetch was sent is not in it, and gets nothing until it is over. So haste is
-// for when much is to be read; where little is, it costs the broker hundreds of answers a second.
-// The threads of a patient consumer also do late what is theirs to do by the clock.
-enum class Gait : uint8_t { kHasty, kQuick, kPatient };
+// second, a second, five for one that only watches. A message comes at once in every gait, but for
+// one thing: a partition whose queue was full when a fetch was sent is not in it, and gets nothing
+// until it is over. So haste is for when much is to be read; where little is, it costs the broker
+// hundreds of answers a second. The threads of a patient consumer, and of one that watches, also do
+// late what is theirs to do by the clock.
+enum class Gait : uint8_t { kHasty, kQuick, kPatient, kWatching };
 
-// A wait of the user's own, which holds in haste as well.
+// A wait of the user's own, which holds in every gait in which something is read.
 bool has_own_wait(const Properties& properties);
 
 // A consumer that joins no group; the log must outlive it. Throws PropertyError, ClientError.

@@ -10,7 +10,7 @@ namespace anomaly::kafka {
 Watch::Watch(Properties properties, const EventFd& fd)
     : properties_(std::move(properties)),
       fd_(fd),
-      client_(make_consumer(properties_, log_, Gait::kPatient)),
+      client_(make_consumer(properties_, log_, Gait::kWatching)),
       queue_(rd_kafka_queue_get_consumer(client_.get())),
       count_(client_.get(), fd) {
     fd.follow(queue_.get());

@@ -2,7 +2,9 @@
 # all their topics, and nothing is ever missed: not a message, not a partition that is added, not an
 # outage, nor what is asked of a worker that rests.
 # Method: a real broker; a worker that rests is known by its threads, of which it has one. A client
-# is let go after a tenth of a second here, so that messages come in every phase of that.
+# is let go after a tenth of a second here, so that messages come in every phase of that, and the
+# watch's fetches wait for two seconds, half of the time after which nothing is answered any more:
+# it sees a topic that joins only when the fetch before is over.
 use strict;
 use warnings;
 
@@ -20,11 +22,12 @@ srand($seed);
 note("ANOMALY_SEED=$seed");
 
 my $node = cluster('rest', 'anomaly.rest_after' => '100ms');
-# Partitions that are added are found soon.
 my $broker = Broker->kafka(topic => 'topic1', partitions => 2);
 $broker->topic("topic$_", 2) for 2 .. $streams;
 create_server($node, $broker->bootstrap);
-sql(q{ALTER SERVER message_queue OPTIONS (ADD topic_metadata_refresh_interval_ms '1000')});
+# Partitions that are added are found soon.
+sql(q{ALTER SERVER message_queue OPTIONS (ADD topic_metadata_refresh_interval_ms '1000',
+    ADD socket_timeout_ms '4000')});
 
 sub sql { my ($text) = @_; return $node->safe_psql('postgres', $text) }
 

@@ -15,7 +15,8 @@ my $node = cluster('rest', 'anomaly.rest_after' => '100ms');
 my $broker = Broker->kafka(topic => 'topic1', partitions => 2);
 $broker->topic("topic$_", 2) for 2 .. 4;
 create_server($node, $broker->bootstrap);
-sql(q{ALTER SERVER message_queue OPTIONS (ADD topic_metadata_refresh_interval_ms '1000')});
+sql(q{ALTER SERVER message_queue OPTIONS (ADD topic_metadata_refresh_interval_ms '1000',
+    ADD socket_timeout_ms '4000')});
 
 sub sql { my ($text, $database) = @_; return $node->safe_psql($database // 'postgres', $text) }
 

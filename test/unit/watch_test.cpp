@@ -20,7 +20,15 @@ class WatchTest : public testing::Test {
     }
 
     void add(uint32_t id, const char* topic, int64_t first = 0) {
-        watches.add(id, topic, cluster.properties(), {{0, first}, {1, 0}});
+        watches.add(id, topic, properties(), {{0, first}, {1, 0}});
+    }
+
+    // The mock cluster lets a fetch wait for its whole time although something has come: it is half
+    // of this one.
+    Properties properties() {
+        Properties result = cluster.properties();
+        result.emplace_back("socket.timeout.ms", "2000");
+        return result;
     }
 
     // The next news, id 0: none within the time.
@@ -139,6 +147,21 @@ TEST_F(WatchTest, TellsAllOfAnOutage) {
     for (uint32_t id : {1, 2}) watches.remove(id);
     add(3, "one");
     expect_end(3);
+}
+
+// Longer than what reads, whatever the user has set for that, but never so long that what is asked
+// behind a fetch would be given up.
+TEST(WatchingConsumer, AsksSeldom) {
+    const auto wait_ms = [](const Properties& properties, Gait gait) {
+        LogRing log;
+        return number_in_force(rd_kafka_conf(make_consumer(properties, log, gait).get()),
+                               "fetch.wait.max.ms");
+    };
+    EXPECT_EQ(wait_ms({}, Gait::kPatient), 1000);
+    EXPECT_EQ(wait_ms({}, Gait::kWatching), 5000);
+    EXPECT_EQ(wait_ms({{"fetch.wait.max.ms", "50"}}, Gait::kPatient), 50);
+    EXPECT_EQ(wait_ms({{"fetch.wait.max.ms", "50"}}, Gait::kWatching), 5000);
+    EXPECT_EQ(wait_ms({{"socket.timeout.ms", "3000"}}, Gait::kWatching), 1500);
 }
 
 // A reader without a client, in whose absence something comes.

@@ -338,7 +338,8 @@ void wait_for_work(const StreamRun* run) {
     deadline = Min(deadline, rest_due_us(run));
     for (int r = 0; r < run->reader_count; r++) {
         if (count < kMaxFds) fds[count++] = bridge::ingest_fd(run->readers[r]->ingest);
-        deadline = Min(deadline, run->readers[r]->deadline_us);
+        // What rests has no window to close, and no client to change.
+        if (run->rest != Rest::kRests) deadline = Min(deadline, run->readers[r]->deadline_us);
     }
     pgstat_report_activity(STATE_IDLE, NULL);
     wait_for_events(std::span<const int>(fds, static_cast<size_t>(count)), deadline);

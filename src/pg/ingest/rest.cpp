@@ -12,7 +12,8 @@ namespace {
 
 // Whatever the setting says: a client takes about as long to get to its broker.
 constexpr int64 kLeastSilenceUs = USECS_PER_SEC / 10;
-// The manager's client may be in a bad way that this one's is not in: then it is asked anew.
+// The manager's client may be in a bad way that this one's is not in: then it is asked anew. Twice
+// as long as it takes one in a good way (kafka/client.cpp: kWatchingWaitMs).
 constexpr int64 kAnswerLimitUs = 10 * USECS_PER_SEC;
 
 bool is_alone(const StreamRun* run) {
