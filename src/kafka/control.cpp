@@ -9,6 +9,8 @@ namespace {
 constexpr std::chrono::milliseconds kFirstBackOff{50};
 constexpr std::chrono::milliseconds kLastBackOff{1000};
 constexpr int kNudgeMs = 100;
+// A topic that was just made has no leaders for a moment: about a second and a half.
+constexpr int kElectionTries = 5;
 
 Owned<rd_kafka_topic_partition_list_t> list_of_one(const std::string& topic, int32_t partition) {
     Owned<rd_kafka_topic_partition_list_t> list(rd_kafka_topic_partition_list_new(1));
@@ -180,10 +182,13 @@ auto Control::ask_behind_fetch(const Ask& ask) {
     return answer;
 }
 
+// Before it is read from, a topic is there only once its partitions have answered too.
 bool Control::ask_topic() {
     const Partitions partitions =
         ask_behind_fetch([this] { return ask_partitions(client_, topic_, kAskMs); });
-    answered(partitions.answer, partitions.text);
+    const bool begins = discovering_ && !begun_;
+    if (!begins || partitions.answer != Answer::kGiven)
+        answered(partitions.answer, partitions.text);
     if (partitions.answer != Answer::kGiven) return false;
     if (discovering_ && !begin_all(partitions.numbers)) return false;
     refresh_at_ = Clock::now() + refresh_;
@@ -201,6 +206,7 @@ Start Control::wanted(int32_t partition) const {
     return start;
 }
 
+// All or none at first: windows would not wait for a partition that nobody has begun to read.
 bool Control::begin_all(const std::vector<int32_t>& partitions) {
     std::vector<Reply> started;
     for (const int32_t partition : partitions) {
@@ -212,6 +218,7 @@ bool Control::begin_all(const std::vector<int32_t>& partitions) {
         started.push_back(decide(start, {}, ends));
         started.back().is_new = begun_;
     }
+    if (!begun_) answered(Answer::kGiven, {});
     if (!started.empty()) {
         start_reading(started);
         for (const Reply& each : started) known_.push_back(each.begin.partition);
@@ -245,9 +252,15 @@ bool Control::ends_of(int32_t partition, Ends& out) {
     if (stopping()) return false;
     const EndsAnswer answer =
         ask_behind_fetch([&] { return ask_ends(client_, topic_, partition, kAskMs); });
-    if (answer.answer == Answer::kUnreachable) answered(answer.answer, answer.text);
+    const bool is_given = answer.answer == Answer::kGiven;
+    if (answer.answer == Answer::kUnreachable) {
+        answered(answer.answer, answer.text);
+    } else if (!is_given && !begun_ && ++leaderless_ >= kElectionTries) {
+        answered(Answer::kUnreachable, "no leader answers for partition " +
+                                           std::to_string(partition) + " (" + answer.text + ")");
+    }
     out = answer.ends;
-    return answer.answer == Answer::kGiven;
+    return is_given;
 }
 
 Reply Control::decide(const Start& begin, const std::string& remade, const Ends& ends) const {

@@ -124,6 +124,7 @@ class Control {
     bool reachable_ = false;
     bool told_down_ = false;
     bool missing_ = false;
+    int leaderless_ = 0;  // attempts to begin that met a partition without a leader
 
     std::thread thread_;  // last: it starts when all else is there
 };

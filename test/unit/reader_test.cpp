@@ -440,6 +440,31 @@ TEST(Reader, StartsWhileNoBrokerAnswers) {
     EXPECT_EQ(drive.offsets[0], numbers(0, 3));
 }
 
+// Why it waits is said, once, however often it asks.
+TEST(Reader, BeginsOnceEveryPartitionHasALeader) {
+    MockCluster cluster;
+    cluster.create(kTopic, 2);
+    cluster.produce(kTopic, 0, 3, "v");
+    cluster.move_leader(kTopic, 1, -1);
+    Reader reader(kTopic, with_short_wait(cluster.properties()));
+    reader.assign({}, kBeginning);
+    Drive drive(reader);
+    ASSERT_TRUE(drive.until([&] { return drive.has(EventKind::kBrokerDown); }));
+    const std::string why = drive.find(EventKind::kBrokerDown)->text;
+    EXPECT_EQ(why.find("no leader answers for partition 1 ("), 0U) << why;
+    pollfd waited{reader.fd(), POLLIN, 0};
+    EXPECT_EQ(poll(&waited, 1, 3000), 0);
+    EXPECT_EQ(drive.events.size(), 1U);
+    cluster.move_leader(kTopic, 1, 1);
+    ASSERT_TRUE(drive.until_ends(2));
+    EXPECT_EQ(drive.events[1].kind, EventKind::kBrokerUp);
+    EXPECT_EQ(drive.offsets[0], numbers(0, 3));
+    // What is being read holds up nobody when it loses its own.
+    cluster.move_leader(kTopic, 1, -1);
+    cluster.produce(kTopic, 0, 3, "v");
+    ASSERT_TRUE(drive.until([&] { return drive.message_count() == 6; }));
+}
+
 TEST(Reader, WaitsForATopicThatIsMissing) {
     MockCluster cluster;
     cluster.create(kTopic, 1);
