@@ -25,6 +25,11 @@ class Program {
                   std::vector<uint8_t>& unsure);
 
     Type type() const { return type_; }
+    // The column that the expression is and no more; -1: something is computed.
+    int32_t column() const {
+        const bool is_column = nodes_.size() == 1 && nodes_[0].op == Op::kColumn;
+        return is_column ? static_cast<int32_t>(nodes_[0].int_value) : -1;
+    }
 
   private:
     struct Scratch {

@@ -16,7 +16,8 @@ void TableBatch::begin(const MessageRows& rows, const std::vector<int32_t>& good
     waiting_.clear();
     rejected_.assign(static_cast<size_t>(rows.size()), 0);
     if (values_.empty()) {
-        for (const Expression& e : table_.plan().expressions) values_.emplace_back(e.type);
+        for (const Expression& e : table_.plan().expressions) computed_.emplace_back(e.type);
+        for (const Column& column : computed_) values_.push_back(&column);
     }
 }
 
@@ -43,7 +44,7 @@ void TableBatch::choose_rows(int32_t expression) {
         chosen_ = selected_;
         return;
     }
-    const Column& filter = values_[static_cast<size_t>(expression - 1)];
+    const Column& filter = *values_[static_cast<size_t>(expression - 1)];
     chosen_.clear();
     std::copy_if(selected_.begin(), selected_.end(), std::back_inserter(chosen_),
                  [&](int32_t row) { return is_true(filter, row); });
@@ -53,7 +54,12 @@ void TableBatch::evaluate(const std::vector<Column>& columns) {
     Expression& expression = table_.plan().at(expression_);
     if (!expression.present) return;
     choose_rows(expression_);
-    Column& value = values_[static_cast<size_t>(expression_)];
+    Column& value = computed_[static_cast<size_t>(expression_)];
+    if (expression.program && expression.program->column() >= 0) {
+        values_[static_cast<size_t>(expression_)] =
+            &columns[static_cast<size_t>(expression.program->column())];
+        return;
+    }
     if (chosen_.empty() || !expression.program) {
         value.assign_nulls(rows_->size());
         waiting_ = chosen_;
@@ -65,7 +71,7 @@ void TableBatch::evaluate(const std::vector<Column>& columns) {
 }
 
 void TableBatch::put_value(int32_t row, const uint64_t* cells, Arena& arena) {
-    set_cells(values_[static_cast<size_t>(expression_)], row, cells, arena);
+    set_cells(computed_[static_cast<size_t>(expression_)], row, cells, arena);
 }
 
 void TableBatch::reject(int32_t row, std::string_view reason) {
@@ -95,7 +101,7 @@ bool TableBatch::takes(int32_t row) {
 }
 
 void TableBatch::select_by_where() {
-    const Column& where = values_[0];
+    const Column& where = *values_[0];
     bool has_where = table_.plan().at(0).present;
     std::erase_if(selected_, [&](int32_t row) {
         if (has_where && !is_true(where, row)) return true;

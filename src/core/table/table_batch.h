@@ -51,7 +51,8 @@ class TableBatch {
     std::vector<uint8_t> rejected_;
     bool any_rejected_ = false;  // since selected_ was last rid of them
     std::vector<uint8_t> unsure_;
-    std::vector<Column> values_;  // by expression
+    std::vector<Column> computed_;       // by expression
+    std::vector<const Column*> values_;  // by expression: computed, or the stream's column
 };
 
 }  // namespace anomaly

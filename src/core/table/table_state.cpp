@@ -60,7 +60,7 @@ bool TableState::admit(const MessageRows& batch, int32_t row, int64_t event_time
 }
 
 void TableState::fold(const MessageRows& batch, const std::vector<int32_t>& rows,
-                      const Column* event_times, const std::vector<Column>& values) {
+                      const Column* event_times, const std::vector<const Column*>& values) {
     if (plan_.kind == TableKind::kFilter) {
         append_outputs(batch, rows, values);
     } else {
@@ -72,10 +72,10 @@ void TableState::fold(const MessageRows& batch, const std::vector<int32_t>& rows
 }
 
 void TableState::fold_groups(const std::vector<int32_t>& rows, const Column* event_times,
-                             const std::vector<Column>& values) {
+                             const std::vector<const Column*>& values) {
     keys_.clear();
     for (int32_t k = 0; k < plan_.key_count; k++) {
-        keys_.push_back(&values[static_cast<size_t>(plan_.key_at(k))]);
+        keys_.push_back(values[static_cast<size_t>(plan_.key_at(k))]);
     }
     for (int32_t row : rows) {
         add_to_piece(row, event_times);
@@ -98,7 +98,7 @@ void TableState::add_to_piece(int32_t row, const Column* event_times) {
     }
 }
 
-void TableState::fold_piece(const std::vector<Column>& values) {
+void TableState::fold_piece(const std::vector<const Column*>& values) {
     store_.touch_all(piece_starts_, piece_rows_, keys_, piece_groups_);
     for (int32_t a = 0; a < plan_.aggregate_count; a++) fold_aggregate(a, values);
     piece_groups_.clear();
@@ -106,17 +106,17 @@ void TableState::fold_piece(const std::vector<Column>& values) {
     piece_rows_.clear();
 }
 
-void TableState::fold_aggregate(int32_t a, const std::vector<Column>& values) {
+void TableState::fold_aggregate(int32_t a, const std::vector<const Column*>& values) {
     const Column* argument = nullptr;
     if (plan_.at(plan_.argument_at(a)).present) {
-        argument = &values[static_cast<size_t>(plan_.argument_at(a))];
+        argument = values[static_cast<size_t>(plan_.argument_at(a))];
     }
     Aggregate& aggregate = store_.aggregate(static_cast<size_t>(a));
     if (!plan_.at(plan_.filter_at(a)).present) {
         aggregate.update(piece_groups_, piece_rows_, argument);
         return;
     }
-    const Column& filter = values[static_cast<size_t>(plan_.filter_at(a))];
+    const Column& filter = *values[static_cast<size_t>(plan_.filter_at(a))];
     chosen_rows_.clear();
     chosen_groups_.clear();
     for (size_t i = 0; i < piece_rows_.size(); i++) {
@@ -138,13 +138,13 @@ void TableState::pending_slots(int32_t aggregate, std::vector<uint32_t>& slots) 
 }
 
 void TableState::append_outputs(const MessageRows& batch, const std::vector<int32_t>& rows,
-                                const std::vector<Column>& values) {
+                                const std::vector<const Column*>& values) {
     for (int32_t row : rows) {
         output_partitions_.push_back(batch.message(row).partition);
         output_offsets_.push_back(batch.message(row).offset);
     }
     for (int32_t o = 0; o < plan_.output_count; o++) {
-        const Column& from = values[static_cast<size_t>(plan_.output_at(o))];
+        const Column& from = *values[static_cast<size_t>(plan_.output_at(o))];
         append_rows(from, rows, outputs_[static_cast<size_t>(o)], output_bytes_);
     }
 }

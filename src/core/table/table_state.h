@@ -42,7 +42,7 @@ class TableState {
     // number of the expression; a filter's value is looked at, an argument is only where it is
     // true.
     void fold(const MessageRows& batch, const std::vector<int32_t>& rows, const Column* event_times,
-              const std::vector<Column>& values);
+              const std::vector<const Column*>& values);
 
     // Groups whose aggregate has values that PostgreSQL has to fold into its state; put_state
     // answers for each. To be asked before prepare_commit.
@@ -77,12 +77,12 @@ class TableState {
 
   private:
     void fold_groups(const std::vector<int32_t>& rows, const Column* event_times,
-                     const std::vector<Column>& values);
+                     const std::vector<const Column*>& values);
     void add_to_piece(int32_t row, const Column* event_times);
-    void fold_piece(const std::vector<Column>& values);
-    void fold_aggregate(int32_t a, const std::vector<Column>& values);
+    void fold_piece(const std::vector<const Column*>& values);
+    void fold_aggregate(int32_t a, const std::vector<const Column*>& values);
     void append_outputs(const MessageRows& batch, const std::vector<int32_t>& rows,
-                        const std::vector<Column>& values);
+                        const std::vector<const Column*>& values);
     // A window is closed at the watermark if its start is not after this.
     int64_t last_closed_at(int64_t watermark_us);
     void advance_to(int64_t watermark_us);
