@@ -66,7 +66,7 @@ void GroupStore::mark_changed(uint32_t slot, char* group) {
 }
 
 void GroupStore::touch_all(std::span<const int64_t> window_starts, std::span<const int32_t> rows,
-                           const std::vector<const Column*>& keys, std::vector<char*>& groups) {
+                           EncodedKeys& keys, std::vector<char*>& groups) {
     for (size_t i = 0; i < rows.size(); i += kTogether) {
         size_t count = std::min(kTogether, rows.size() - i);
         find_together(window_starts.subspan(i, count), rows.subspan(i, count), keys, groups);
@@ -74,22 +74,20 @@ void GroupStore::touch_all(std::span<const int64_t> window_starts, std::span<con
 }
 
 void GroupStore::find_together(std::span<const int64_t> window_starts,
-                               std::span<const int32_t> rows,
-                               const std::vector<const Column*>& keys, std::vector<char*>& groups) {
+                               std::span<const int32_t> rows, EncodedKeys& keys,
+                               std::vector<char*>& groups) {
     std::array<Wanted, kTogether> wanted;
-    scratch_.clear();
+    keys.encode(rows);
     for (size_t i = 0; i < rows.size(); i++) {
-        size_t at = scratch_.size();
-        codec_.encode(keys, rows[i], scratch_);
-        std::string_view key = scratch_.view().substr(at);
-        wanted[i] = {at, key.size(), groups_.hash_of(window_starts[i], key), -1};
+        const EncodedKeys::Key& key = keys.at(rows[i]);
+        wanted[i] = {&key, group_hash(window_starts[i], key.hash), -1};
         groups_.prefetch_entry(wanted[i].hash);
     }
     for (size_t i = 0; i < rows.size(); i++) {
         wanted[i].likely = groups_.likely_slot(wanted[i].hash);
     }
     for (size_t i = 0; i < rows.size(); i++) {
-        std::string_view key = scratch_.view().substr(wanted[i].key_at, wanted[i].key_size);
+        std::string_view key = keys.bytes(*wanted[i].key);
         uint32_t slot = static_cast<uint32_t>(wanted[i].likely);
         if (wanted[i].likely < 0 || !groups_.is_group(slot, window_starts[i], key)) {
             slot = find_or_add(window_starts[i], key, wanted[i].hash);
@@ -212,7 +210,7 @@ bool GroupStore::read_group(int64_t window_start, uint8_t written, std::string_v
 }
 
 int32_t GroupStore::shard_of_key(int64_t window_start, std::string_view key) const {
-    return shard_of(group_hash(window_start, key.substr(0, key.size() - codec_.tail_bytes())));
+    return shard_of(groups_.hash_of(window_start, key));
 }
 
 size_t GroupStore::memory_bytes() const {

@@ -10,6 +10,7 @@
 
 #include "core/data/bytes.h"
 #include "core/group/aggregate.h"
+#include "core/group/encoded_keys.h"
 #include "core/group/group_key.h"
 #include "core/group/group_table.h"
 
@@ -24,10 +25,10 @@ class GroupStore {
 
     // The slot of a group, made if there is none; marks it changed.
     uint32_t touch(int64_t window_start, const std::vector<const Column*>& keys, int32_t row);
-    // The same for the groups (window_starts[i], keys of rows[i]); their rows are appended to
+    // The same for the groups (window_starts[i], key of rows[i]); their rows are appended to
     // groups.
     void touch_all(std::span<const int64_t> window_starts, std::span<const int32_t> rows,
-                   const std::vector<const Column*>& keys, std::vector<char*>& groups);
+                   EncodedKeys& keys, std::vector<char*>& groups);
     Aggregate& aggregate(size_t i) { return *aggregates_[i]; }
     const Aggregate& aggregate(size_t i) const { return *aggregates_[i]; }
 
@@ -82,13 +83,12 @@ class GroupStore {
     // Rows whose groups are looked for together, so that their memory is waited for together.
     static constexpr size_t kTogether = 32;
     struct Wanted {
-        size_t key_at;  // in scratch_
-        size_t key_size;
+        const EncodedKeys::Key* key;
         uint32_t hash;
         int64_t likely;  // slot, -1: none
     };
     void find_together(std::span<const int64_t> window_starts, std::span<const int32_t> rows,
-                       const std::vector<const Column*>& keys, std::vector<char*>& groups);
+                       EncodedKeys& keys, std::vector<char*>& groups);
     uint32_t find_or_add(int64_t window_start, std::string_view key, uint32_t hash);
     char* row(uint32_t slot) const { return groups_.row(slot); }
     uint8_t& mark(char* group) const {

@@ -19,8 +19,8 @@ uint64_t mix(uint64_t state, uint64_t word) {
 
 }  // namespace
 
-uint32_t group_hash(int64_t window_start, std::string_view compared_key) {
-    uint64_t state = mix(kHashSeed ^ compared_key.size(), static_cast<uint64_t>(window_start));
+uint64_t key_hash(std::string_view compared_key) {
+    uint64_t state = kHashSeed ^ compared_key.size();
     const char* bytes = compared_key.data();
     size_t rest = compared_key.size();
     for (; rest >= kWordBytes; rest -= kWordBytes, bytes += kWordBytes) {
@@ -32,7 +32,12 @@ uint32_t group_hash(int64_t window_start, std::string_view compared_key) {
         state = mix(state, is_long ? load_word(bytes + rest - kWordBytes) >> 8 * (kWordBytes - rest)
                                    : load_part(bytes, rest));
     }
-    state *= 0x94d049bb133111ebULL;
+    return state;
+}
+
+uint32_t group_hash(int64_t window_start, uint64_t key_hash) {
+    const uint64_t state =
+        mix(key_hash, static_cast<uint64_t>(window_start)) * 0x94d049bb133111ebULL;
     return static_cast<uint32_t>(state >> 32);
 }
 

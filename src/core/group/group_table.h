@@ -13,8 +13,9 @@
 
 namespace anomaly {
 
-// Part of the checkpoint format.
-uint32_t group_hash(int64_t window_start, std::string_view compared_key);
+// Both are part of the checkpoint format. A key is hashed once, for however many windows.
+uint64_t key_hash(std::string_view compared_key);
+uint32_t group_hash(int64_t window_start, uint64_t key_hash);
 
 class GroupTable {
   public:
@@ -27,7 +28,7 @@ class GroupTable {
     }
     uint32_t find_or_add(int64_t window_start, std::string_view key, uint32_t hash, bool* added);
     uint32_t hash_of(int64_t window_start, std::string_view key) const {
-        return group_hash(window_start, key.substr(0, key.size() - tail_bytes_));
+        return group_hash(window_start, key_hash(key.substr(0, key.size() - tail_bytes_)));
     }
     // find_or_add for many rows together, so that their memory is waited for together: asked of
     // memory ahead, one thing after the other, are the index and the group that is likely meant

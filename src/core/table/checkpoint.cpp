@@ -10,7 +10,7 @@ namespace {
 
 using Extent = GroupStore::Extent;
 
-constexpr uint8_t kVersion = 1;
+constexpr uint8_t kVersion = 2;
 constexpr int64_t kLogBytesMin = 1 << 20;
 
 // Over where the row belongs too: a row under another number is as bad as a broken one.

@@ -41,8 +41,22 @@ Error Pipeline::add_table(const TableSpec& spec, const TableProgress& progress, 
     table.state = std::make_unique<TableState>(std::move(plan), watermark_delay_us_, progress);
     table.batch = std::make_unique<TableBatch>(*table.state);
     *index = table_count();
-    tables_.push_back(std::move(table));
+    keep(std::move(table));
     return {};
+}
+
+void Pipeline::keep(Table table) {
+    const auto shares = [&](const Table& other) {
+        return table.state && other.state &&
+               table.state->plan().shares_keys_with(other.state->plan());
+    };
+    const auto found = std::find_if(tables_.begin(), tables_.end(), shares);
+    if (found != tables_.end()) {
+        table.keys = found->keys;
+    } else if (table.state) {
+        table.keys = std::make_shared<EncodedKeys>(table.state->plan().key_types());
+    }
+    tables_.push_back(std::move(table));
 }
 
 void Pipeline::remove_table(int32_t index) {
@@ -50,7 +64,7 @@ void Pipeline::remove_table(int32_t index) {
 }
 
 void Pipeline::take_tables(Pipeline& from) {
-    for (Table& table : from.tables_) tables_.push_back(std::move(table));
+    for (Table& table : from.tables_) keep(std::move(table));
     from.tables_.clear();
 }
 
@@ -307,7 +321,9 @@ void Pipeline::begin_tables() {
     phase_ = Phase::kTables;
     index_ = 0;
     for (size_t t = 0; t < tables_.size(); t++) {
-        if (takes_part(t)) tables_[t].batch->begin(rows_, good_rows_, event_times());
+        if (!takes_part(t)) continue;
+        tables_[t].batch->begin(rows_, good_rows_, event_times());
+        tables_[t].keys->end_batch();
     }
 }
 
@@ -325,7 +341,7 @@ bool Pipeline::run_tables() {
 
 void Pipeline::fold() {
     for (size_t t = 0; t < tables_.size(); t++) {
-        if (takes_part(t)) tables_[t].batch->fold();
+        if (takes_part(t)) tables_[t].batch->fold(*tables_[t].keys);
     }
     int32_t row = 0;
     for (int32_t m = 0; m < rows_.batch->size();) m = tell_clocks(m, &row);

@@ -107,6 +107,7 @@ class Pipeline {
     struct Table {
         std::unique_ptr<TableState> state;  // nullptr: removed
         std::unique_ptr<TableBatch> batch;
+        std::shared_ptr<EncodedKeys> keys;  // shared by those that group by the same columns
     };
 
     bool run_generated();
@@ -119,6 +120,7 @@ class Pipeline {
     void check_event_times();
     void begin_tables();
     bool takes_part(size_t table) const;
+    void keep(Table table);
     void fold();
     void tell_source(int32_t partition, bool any_good, int64_t first_us, int64_t last_us);
     int32_t tell_clocks(int32_t message, int32_t* row);

@@ -109,8 +109,8 @@ void TableBatch::select_by_where() {
     });
 }
 
-void TableBatch::fold() {
-    if (!selected_.empty()) table_.fold(*rows_, selected_, event_times_, values_);
+void TableBatch::fold(EncodedKeys& keys) {
+    if (!selected_.empty()) table_.fold(*rows_, selected_, event_times_, values_, keys);
 }
 
 }  // namespace anomaly

@@ -31,7 +31,7 @@ class TableBatch {
     void put_value(int32_t row, const uint64_t* cells, Arena& arena);
     void reject(int32_t row, std::string_view reason);
 
-    void fold();
+    void fold(EncodedKeys& keys);
 
   private:
     void choose_rows(int32_t expression);

@@ -69,6 +69,17 @@ std::vector<Type> TablePlan::key_types() const {
     return types;
 }
 
+bool TablePlan::shares_keys_with(const TablePlan& other) const {
+    if (key_types() != other.key_types()) return false;
+    for (int32_t k = 0; k < key_count; k++) {
+        const std::optional<Program>& mine = at(key_at(k)).program;
+        const std::optional<Program>& theirs = other.at(other.key_at(k)).program;
+        if (!mine || !theirs || mine->column() < 0) return false;
+        if (mine->column() != theirs->column()) return false;
+    }
+    return true;
+}
+
 std::vector<std::unique_ptr<Aggregate>> TablePlan::make_aggregates() const {
     std::vector<std::unique_ptr<Aggregate>> aggregates;
     for (int32_t a = 0; a < aggregate_count; a++) {

@@ -53,6 +53,8 @@ class TablePlan {
     const Expression& at(int32_t e) const { return expressions[static_cast<size_t>(e)]; }
 
     std::vector<Type> key_types() const;
+    // Both group by the same columns of the stream, and by nothing that is computed.
+    bool shares_keys_with(const TablePlan& other) const;
     std::vector<std::unique_ptr<Aggregate>> make_aggregates() const;
 };
 

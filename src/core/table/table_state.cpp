@@ -60,28 +60,27 @@ bool TableState::admit(const MessageRows& batch, int32_t row, int64_t event_time
 }
 
 void TableState::fold(const MessageRows& batch, const std::vector<int32_t>& rows,
-                      const Column* event_times, const std::vector<const Column*>& values) {
-    if (plan_.kind == TableKind::kFilter) {
-        append_outputs(batch, rows, values);
-    } else {
-        for (int32_t a = 0; a < plan_.aggregate_count; a++) {
-            store_.aggregate(static_cast<size_t>(a)).begin_batch(batch);
-        }
-        fold_groups(rows, event_times, values);
+                      const Column* event_times, const std::vector<const Column*>& values,
+                      EncodedKeys& keys) {
+    if (plan_.kind == TableKind::kFilter) return append_outputs(batch, rows, values);
+    for (int32_t a = 0; a < plan_.aggregate_count; a++) {
+        store_.aggregate(static_cast<size_t>(a)).begin_batch(batch);
     }
+    key_values_.clear();
+    for (int32_t k = 0; k < plan_.key_count; k++) {
+        key_values_.push_back(values[static_cast<size_t>(plan_.key_at(k))]);
+    }
+    keys.begin(key_values_, batch.size());
+    fold_groups(rows, event_times, values, keys);
 }
 
 void TableState::fold_groups(const std::vector<int32_t>& rows, const Column* event_times,
-                             const std::vector<const Column*>& values) {
-    keys_.clear();
-    for (int32_t k = 0; k < plan_.key_count; k++) {
-        keys_.push_back(values[static_cast<size_t>(plan_.key_at(k))]);
-    }
+                             const std::vector<const Column*>& values, EncodedKeys& keys) {
     for (int32_t row : rows) {
         add_to_piece(row, event_times);
-        if (piece_rows_.size() >= kPieceRows) fold_piece(values);
+        if (piece_rows_.size() >= kPieceRows) fold_piece(values, keys);
     }
-    fold_piece(values);
+    fold_piece(values, keys);
 }
 
 // A row goes into each of its windows that is open.
@@ -98,8 +97,8 @@ void TableState::add_to_piece(int32_t row, const Column* event_times) {
     }
 }
 
-void TableState::fold_piece(const std::vector<const Column*>& values) {
-    store_.touch_all(piece_starts_, piece_rows_, keys_, piece_groups_);
+void TableState::fold_piece(const std::vector<const Column*>& values, EncodedKeys& keys) {
+    store_.touch_all(piece_starts_, piece_rows_, keys, piece_groups_);
     for (int32_t a = 0; a < plan_.aggregate_count; a++) fold_aggregate(a, values);
     piece_groups_.clear();
     piece_starts_.clear();

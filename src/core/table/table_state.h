@@ -40,9 +40,9 @@ class TableState {
     bool admit(const MessageRows& batch, int32_t row, int64_t event_time_us);
     // Takes rows in, in their order. event_times: nullptr where the stream has none. values: by
     // number of the expression; a filter's value is looked at, an argument is only where it is
-    // true.
+    // true. keys: of the batch, for whoever groups by the same columns.
     void fold(const MessageRows& batch, const std::vector<int32_t>& rows, const Column* event_times,
-              const std::vector<const Column*>& values);
+              const std::vector<const Column*>& values, EncodedKeys& keys);
 
     // Groups whose aggregate has values that PostgreSQL has to fold into its state; put_state
     // answers for each. To be asked before prepare_commit.
@@ -77,9 +77,9 @@ class TableState {
 
   private:
     void fold_groups(const std::vector<int32_t>& rows, const Column* event_times,
-                     const std::vector<const Column*>& values);
+                     const std::vector<const Column*>& values, EncodedKeys& keys);
     void add_to_piece(int32_t row, const Column* event_times);
-    void fold_piece(const std::vector<const Column*>& values);
+    void fold_piece(const std::vector<const Column*>& values, EncodedKeys& keys);
     void fold_aggregate(int32_t a, const std::vector<const Column*>& values);
     void append_outputs(const MessageRows& batch, const std::vector<int32_t>& rows,
                         const std::vector<const Column*>& values);
@@ -131,7 +131,7 @@ class TableState {
     // Scratch of fold. Groups are found and moved for a piece of the rows at a time, few enough
     // that what is found is still in the cache when the aggregates look at it.
     static constexpr size_t kPieceRows = 1024;
-    std::vector<const Column*> keys_;
+    std::vector<const Column*> key_values_;
     std::vector<int64_t> piece_starts_;  // of windows
     std::vector<int32_t> piece_rows_, chosen_rows_;
     std::vector<char*> piece_groups_, chosen_groups_;

@@ -41,10 +41,12 @@ struct Series {
     uint64_t state = 1;
     Column names;
     Column usage;
+    EncodedKeys keys{{Type::kText}};
 };
 
-void fold(GroupStore& store, const Series& series) {
-    const std::vector<const Column*> keys = {&series.names};
+void fold(GroupStore& store, Series& series) {
+    series.keys.end_batch();
+    series.keys.begin({&series.names}, kBatchRows);
     constexpr int32_t kPieceRows = 1024;
     std::vector<char*> groups;
     std::vector<int32_t> rows;
@@ -53,7 +55,7 @@ void fold(GroupStore& store, const Series& series) {
         rows.clear();
         groups.clear();
         for (int32_t row = 0; row < kPieceRows; row++) rows.push_back(from + row);
-        store.touch_all(starts, rows, keys, groups);
+        store.touch_all(starts, rows, series.keys, groups);
         for (size_t a = 0; a < 2; a++) store.aggregate(a).update(groups, rows, &series.usage);
     }
 }
