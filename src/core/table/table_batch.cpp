@@ -93,6 +93,7 @@ void TableBatch::finish() {
 
 bool TableBatch::takes(int32_t row) {
     int64_t time_us = event_times_->int_at(row);
+    if (table_.is_open_at(time_us)) return true;
     if (!table_.has_windows_in_range(time_us)) {
         reject(row, "timestamp out of range");
         return false;

@@ -39,6 +39,7 @@ int64_t TableState::last_closed_at(int64_t watermark_us) {
 void TableState::advance_to(int64_t watermark_us) {
     clock_.advance_to(watermark_us);
     if (plan_.windows) last_closed_ = last_closed_at(clock_.watermark());
+    open_from_us_ = open_until_us_ = 0;
 }
 
 bool TableState::has_windows_in_range(int64_t event_time_us) {
@@ -52,6 +53,10 @@ bool TableState::admit(const MessageRows& batch, int32_t row, int64_t event_time
     if (!plan_.windows) return true;
     std::span<const Window> windows = plan_.windows->at(event_time_us);
     if (windows.empty()) return false;
+    if (windows.front().start_us > last_closed_) {
+        open_from_us_ = plan_.windows->same_from_us();
+        open_until_us_ = plan_.windows->same_until_us();
+    }
     for (const Window& window : windows) {
         if (window.start_us > last_closed_) return true;
         log_.add_late(batch, row, window.start_us, window.end_us);

@@ -34,6 +34,10 @@ class TableState {
     TableClock& clock() { return clock_; }
     RowLog& log() { return log_; }
 
+    // Short for "in range, and admitted without being late for any window", of most times.
+    bool is_open_at(int64_t event_time_us) const {
+        return event_time_us >= open_from_us_ && event_time_us < open_until_us_;
+    }
     bool has_windows_in_range(int64_t event_time_us);
     // Logs the row as late for each of its windows that the last commit closed. False: none is left
     // for it to go into.
@@ -100,7 +104,9 @@ class TableState {
     std::unique_ptr<CheckpointRestore> restore_;  // until restore_done
     int64_t sequence_;                            // of the last commit
     int64_t last_closed_ = INT64_MIN;             // last_closed_at the watermark
-    int64_t gone_committed_ = INT64_MIN;          // rows of windows that start by then are removed
+    int64_t open_from_us_ = 0;                    // is_open_at
+    int64_t open_until_us_ = 0;
+    int64_t gone_committed_ = INT64_MIN;  // rows of windows that start by then are removed
     bool close_requested_ = false;
     RowLog log_;
 

@@ -45,6 +45,9 @@ class WindowRule {
         if (time_us < same_from_us_ || time_us >= same_until_us_) find(time_us);
         return found_;
     }
+    // The times for which at() finds what it found last: from the first until before the second.
+    int64_t same_from_us() const { return same_from_us_; }
+    int64_t same_until_us() const { return same_until_us_; }
     // PostgreSQL can show both bounds.
     static bool in_range(const Window& window);
     int64_t end_of(int64_t start_us);
