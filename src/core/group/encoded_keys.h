@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/data/bytes.h"
@@ -16,7 +17,7 @@ namespace anomaly {
 class EncodedKeys {
   public:
     struct Key {
-        size_t at;
+        size_t at;    // in the bytes of all
         size_t size;  // kNone: not encoded
         uint64_t hash;
     };
@@ -35,8 +36,6 @@ class EncodedKeys {
     std::string_view bytes(const Key& key) const {
         return {bytes_.view().data() + key.at, key.size};
     }
-
-    const std::vector<Type>& types() const { return codec_.types(); }
 
   private:
     static constexpr size_t kNone = SIZE_MAX;
