@@ -9,6 +9,7 @@ use warnings;
 use Anomaly qw(cluster create_server wait_until worker_pids hold let_go);
 use Broker;
 use PostgreSQL::Test::Utils;
+use Resting qw(until_true);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -166,5 +167,19 @@ is_logged($log, qr/remove old findings: trigger "hook" on .* would run with the 
     'not with the rights of a superuser');
 all_goes_on('with such a trigger');
 is(sql('SELECT string_agg(by, $$ $$) FROM seen'), 'alice', 'that never ran');
+
+# ---- what there is to look at when nothing is old ----
+sql('INSERT INTO anomaly.alert_event (seq, kind, id) SELECT n, $$rule_running$$, gen_random_uuid()'
+      . ' FROM generate_series(1, 5000) n');
+
+sub looked_at
+{
+    return split /\|/, sql('SELECT idx_scan + seq_scan, idx_tup_fetch + seq_tup_read'
+          . q{ FROM pg_stat_all_tables WHERE relid = 'anomaly.alert_event'::regclass});
+}
+
+my ($looks, $rows) = looked_at();
+until_true(sub { remove_old(); return (looked_at())[0] > $looks + 2 }, 'old events are looked for');
+cmp_ok((looked_at())[1] - $rows, '<', 1000, 'among 5000 that are not, without a look at them all');
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP/, 'nothing has crashed');
 done_testing();

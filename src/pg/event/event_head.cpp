@@ -21,10 +21,13 @@ Plan take_numbers = {
     "system_identifier = EXCLUDED.system_identifier, timeline = EXCLUDED.timeline RETURNING seq",
     NULL};
 // A prefix of the log, which ends before the first event that is kept. Not all at once, so that
-// nobody waits for the row of event_head, which is taken last.
+// nobody waits for the row of event_head, which is taken last. Where the first is kept, the others
+// are not looked at.
 Plan find_old = {
     "SELECT coalesce(min(seq) FILTER (WHERE recorded_at >= now() - make_interval(secs => $1)) - 1, "
-    "max(seq)) FROM (SELECT seq, recorded_at FROM anomaly.alert_event ORDER BY seq LIMIT $2) o",
+    "max(seq)) FROM (SELECT seq, recorded_at FROM anomaly.alert_event WHERE (SELECT recorded_at "
+    "FROM anomaly.alert_event ORDER BY seq LIMIT 1) < now() - make_interval(secs => $1) "
+    "ORDER BY seq LIMIT $2) o",
     NULL};
 Plan remove_old = {"DELETE FROM anomaly.alert_event WHERE seq <= $1", NULL};
 Plan note_removed = {"UPDATE anomaly.event_head SET removed_seq = greatest(removed_seq, $1)", NULL};
