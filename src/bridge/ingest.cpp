@@ -346,13 +346,13 @@ SequenceRange ingest_take_obsolete(Ingest* ingest, int32_t table) noexcept {
     return ingest->pipeline.table(table)->take_obsolete();
 }
 
-// A mirror that fails to be told is told anew after the next commit.
-void ingest_mirror(const Ingest* ingest) noexcept {
+// What the broker refuses is told anew after the next commit.
+void ingest_mirror(Ingest* ingest) noexcept {
     guard([&] {
         std::vector<kafka::Start> positions;
         for (const PartitionProgress& at : ingest->pipeline.positions())
             positions.push_back({at.partition, at.next_offset});
-        ingest->reader.mirror(positions);
+        ingest->reader.mirror(std::move(positions));
     });
 }
 

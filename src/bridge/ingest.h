@@ -230,7 +230,7 @@ void ingest_dead_letters(const Ingest* ingest, const DeadLetter** letters, int32
 void ingest_positions(const Ingest* ingest, const PartitionProgress** partitions,
                       int32_t* count) noexcept;
 // Tells the broker the positions, as the offsets of the property group.id; for lag tools alone.
-void ingest_mirror(const Ingest* ingest) noexcept;
+void ingest_mirror(Ingest* ingest) noexcept;
 // What prepare_commit gathered is durable. A failed commit has no counterpart: close the reader and
 // begin again from the tables.
 Status ingest_committed(Ingest* ingest) noexcept;

@@ -7,6 +7,7 @@
 #include "kafka/ending.h"
 #include "kafka/event_fd.h"
 #include "kafka/link.h"
+#include "kafka/mirror.h"
 #include "kafka/partition.h"
 #include "kafka/trouble.h"
 
@@ -17,6 +18,7 @@ struct Reader::Impl {
         : topic(std::move(topic_name)),
           properties(reader_properties),
           with_headers(wants_headers),
+          mirror(topic),
           hasty(has_own_wait(properties) ? Gait::kQuick : Gait::kHasty),
           link(make_link(hasty)) {}
     // The partitions let their queues go before the link ends that they are from.
@@ -44,6 +46,8 @@ struct Reader::Impl {
     std::shared_ptr<Tap> make_tap(Link& from, Reply& reply) const;
     void start(Partition& partition, bool is_found, Reply& reply, std::shared_ptr<Tap> tap);
     void take_client_events();
+    void take_error(rd_kafka_event_t* event);
+    void send_mirror();
     void take_troubles();
     void broker_down(std::string text);
     void restart(Partition& partition, std::string remade);
@@ -54,6 +58,7 @@ struct Reader::Impl {
     const std::string topic;
     const Properties properties;
     const bool with_headers;
+    Mirror mirror;
     const Gait hasty;  // the one to read in when haste is asked for
     const std::shared_ptr<Outlet> outlet = std::make_shared<Outlet>();
     std::unique_ptr<Link> link;  // none while it rests
@@ -162,17 +167,30 @@ void Reader::Impl::start(Partition& partition, bool is_found, Reply& reply,
 
 void Reader::Impl::take_client_events() {
     while (const Owned<rd_kafka_event_t> event = link->next_event()) {
-        if (rd_kafka_event_type(event.get()) != RD_KAFKA_EVENT_ERROR) continue;
-        const bool all_down =
-            rd_kafka_event_error(event.get()) == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
-        if (!trouble.take(event.get())) {
-            outlet->log.add(4, rd_kafka_event_error_string(event.get()));
-            continue;
+        switch (rd_kafka_event_type(event.get())) {
+            case RD_KAFKA_EVENT_ERROR:
+                take_error(event.get());
+                break;
+            case RD_KAFKA_EVENT_OFFSET_COMMIT:
+                mirror.take_answer();
+                send_mirror();
+                break;
+            default:
+                break;
         }
-        if (all_down) broker_down(trouble.text());
-        // One broker of several, perhaps: whether any answers is for the probe to say.
-        link->control.probe(all_down);
     }
+}
+
+void Reader::Impl::take_error(rd_kafka_event_t* event) {
+    const bool all_down = rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
+    if (!trouble.take(event)) return outlet->log.add(4, rd_kafka_event_error_string(event));
+    if (all_down) broker_down(trouble.text());
+    // One broker of several, perhaps: whether any answers is for the probe to say.
+    link->control.probe(all_down);
+}
+
+void Reader::Impl::send_mirror() {
+    if (link) mirror.send(link->client.get(), link->queue.get());
 }
 
 void Reader::Impl::take_troubles() {
@@ -214,6 +232,7 @@ void Reader::Impl::set_gait(Gait gait) {
 
 void Reader::Impl::rest() {
     for (auto& [number, partition] : partitions) partition.rest();
+    mirror.lose_client();
     end_elsewhere(std::move(next));
     end_elsewhere(std::move(link));
     down_told = false;
@@ -223,6 +242,7 @@ void Reader::Impl::rest() {
 void Reader::Impl::wake() {
     if (link) return;
     link = make_link(Gait::kQuick);
+    send_mirror();
     wakes = true;
     std::vector<Start> starts;
     for (const auto& [number, partition] : partitions) starts.push_back(partition.progress());
@@ -256,6 +276,8 @@ bool Reader::Impl::is_prepared() const {
 
 void Reader::Impl::change_link() {
     std::unique_ptr<Link> old = std::exchange(link, std::move(next));
+    mirror.lose_client();
+    send_mirror();
     down_told = false;
     trouble.clear();
     pending.push_back({.kind = EventKind::kBrokerUp});
@@ -387,16 +409,9 @@ bool Reader::is_at_end() const {
                                        [](const auto& each) { return each.second.rests_at_end(); });
 }
 
-void Reader::mirror(const std::vector<Start>& positions) const {
-    if (rests()) return;  // it was told them before
-    const Owned<rd_kafka_topic_partition_list_t> list(
-        rd_kafka_topic_partition_list_new(static_cast<int>(positions.size())));
-    for (const Start& at : positions) {
-        if (at.next_offset < 0) continue;
-        rd_kafka_topic_partition_list_add(list.get(), impl_->topic.c_str(), at.partition)->offset =
-            at.next_offset;
-    }
-    if (list->cnt > 0) rd_kafka_commit(impl_->link->client.get(), list.get(), 1);
+void Reader::mirror(std::vector<Start> positions) {
+    impl_->mirror.want(std::move(positions));
+    impl_->send_mirror();
 }
 
 int64_t Reader::queued(int32_t partition) const {

@@ -99,8 +99,9 @@ class Reader {
     // since. Not while it rests.
     bool is_at_end() const;
 
-    // Tells the broker these positions as offsets of the group; no answer is waited for.
-    void mirror(const std::vector<Start>& positions) const;
+    // Tells the broker these positions as offsets of the group, sooner or later: when it wakes up,
+    // if it rests. One that the broker refuses is not told again.
+    void mirror(std::vector<Start> positions);
 
     // How many messages of the partition the client has fetched and not handed out.
     int64_t queued(int32_t partition) const;

@@ -49,6 +49,25 @@ class MockCluster {
         rd_kafka_mock_partition_set_leader(cluster_, topic, partition, broker);
     }
     void up() { rd_kafka_mock_broker_set_up(cluster_, -1); }
+    // Whether it says where the coordinator of a group is.
+    void hide_coordinator(bool hidden) {
+        constexpr int16_t kFindCoordinator = 10;
+        constexpr int kOften = 1000;
+        rd_kafka_mock_clear_request_errors(cluster_, kFindCoordinator);
+        for (int i = 0; hidden && i < kOften; i++)
+            rd_kafka_mock_push_request_errors(cluster_, kFindCoordinator, 1,
+                                              RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE);
+    }
+    // Of the group of these clients, -1001: none.
+    int64_t committed(const char* topic, int32_t partition) const {
+        LogRing log;
+        const Owned<rd_kafka_t> client = make_consumer(properties(), log);
+        const Owned<rd_kafka_topic_partition_list_t> list(rd_kafka_topic_partition_list_new(1));
+        rd_kafka_topic_partition_list_add(list.get(), topic, partition);
+        constexpr int kLimitMs = 5000;
+        if (rd_kafka_committed(client.get(), list.get(), kLimitMs)) return -1001;
+        return list->elems[0].offset;
+    }
 
     // Produces and waits until the broker has it.
     void produce(const char* topic, int32_t partition, int count, const std::string& prefix) {

@@ -440,6 +440,26 @@ TEST(Reader, StartsWhileNoBrokerAnswers) {
     EXPECT_EQ(drive.offsets[0], numbers(0, 3));
 }
 
+// Where the coordinator is comes to light only after the client has gone that was to tell it.
+TEST(Reader, TellsItsPositionThoughItsClientChanges) {
+    MockCluster cluster;
+    cluster.create(kTopic, 1);
+    cluster.produce(kTopic, 0, 30, "v");
+    cluster.hide_coordinator(true);
+    Reader reader(kTopic, with_short_wait(cluster.properties()));
+    reader.assign({}, kBeginning);
+    Drive drive(reader);
+    ASSERT_TRUE(drive.until_ends(1));
+    for (const int64_t position : {0, 10, 20}) reader.mirror({{0, position}});
+    reader.set_gait(Gait::kPatient);
+    ASSERT_TRUE(drive.until([&] { return reader.gait() == Gait::kPatient; }));
+    cluster.hide_coordinator(false);
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (cluster.committed(kTopic, 0) != 20 && std::chrono::steady_clock::now() < end)
+        drive.until([] { return true; });
+    EXPECT_EQ(cluster.committed(kTopic, 0), 20);
+}
+
 // Why it waits is said, once, however often it asks.
 TEST(Reader, BeginsOnceEveryPartitionHasALeader) {
     MockCluster cluster;
