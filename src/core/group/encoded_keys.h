@@ -24,7 +24,7 @@ class EncodedKeys {
 
     explicit EncodedKeys(std::vector<Type> types) : codec_(std::move(types)) {}
 
-    // Before the first table of a batch.
+    // The columns are gone. Before any table of the next batch asks for keys.
     void end_batch() { has_begun_ = false; }
     // The columns, one for each type, stay as they are until the batch ends. Whoever shares the
     // keys has the same: only the first call does something.
